@@ -1,0 +1,1 @@
+"""Phase 3: test-time augmentation, threshold sweep, removal rules, submission."""
