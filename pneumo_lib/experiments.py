@@ -1,0 +1,237 @@
+"""The five pipelines of the deck, every number once, each field with its source.
+
+    experiments.get("exp4")                    the paper's scale
+    experiments.get("exp4", profile="demo")    the same pipeline, small enough for two CPU cores
+
+A profile shrinks an experiment without changing its meaning; a variant (`exp3-own`, `exp5-text`) overrides one thing where
+the deck can be read in two ways, and carries that in its name.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field, replace
+
+from pneumo_lib.errors import PneumoError
+
+
+class ExperimentError(PneumoError):
+    """An experiment or profile that does not exist."""
+
+
+def _sourced(source: str, meaning: str, **kwargs):
+    return field(metadata={"source": source, "meaning": meaning}, **kwargs)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training stage: square images of `image_size` pixels a side, `batch_size` images a step, `epochs` passes."""
+
+    image_size: int
+    batch_size: int
+    epochs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """One pipeline. Field metadata carry the `source` (paper, deck, follow-up code, our choice) and the `meaning`."""
+
+    name: str = _sourced("deck", "name of the pipeline")
+    question: str = _sourced("our choice", "what the pipeline asks, in our words")
+    channels: int = _sourced("deck", "input channels; 3: the grey image three times")
+    binarization_threshold: float = _sourced("deck", "binarization threshold (B-TH) of the IoU watched while training")
+    stage1: Stage = _sourced("deck", "first stage, from the encoder weights")
+    stage2: Stage | None = _sourced("deck", "second stage, from the first one's weights, learning rate re-initialised")
+    starts_from: str | None = _sourced("deck", "experiment whose first stage is taken over instead of training one")
+    averaged_epochs: int = _sourced(
+        "deck says whether; follow-up code: the last 3-5",
+        "stochastic weight averaging (SWA) over the last epochs of each stage; 0: the epoch of lowest validation loss",
+    )
+    encoder_weights: str | None = _sourced("deck", "what the encoder starts from; none: random", default="imagenet")
+    learning_rate: float = _sourced("follow-up code", "Adam's, at the start of each stage", default=1e-4)
+    plateau_factor: float = _sourced("deck", "the learning rate is multiplied by it on a plateau", default=0.2)
+    plateau_patience: int = _sourced("deck", "epochs without a better validation loss that make a plateau", default=5)
+    dice_smooth: float = _sourced("follow-up code", "added to both halves of the Dice fraction", default=1.0)
+    profile: str = _sourced("our choice", "scale of the run", default="paper")
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The one or two stages, in order; the first belongs to `starts_from` where that is set."""
+        return (self.stage1,) if self.stage2 is None else (self.stage1, self.stage2)
+
+    @property
+    def image_size(self) -> int:
+        """Side in pixels at which the finished model predicts: its last stage's (our choice; the deck tests at 512)."""
+        return self.stages[-1].image_size
+
+    def as_dict(self) -> dict:
+        """Plain values, for a record."""
+        return dataclasses.asdict(self)
+
+
+_EXPERIMENTS = [
+    Experiment(
+        name="exp1",
+        question="How far does one grey channel and one stage at 256 pixels get?",
+        channels=1,
+        binarization_threshold=0.50,
+        stage1=Stage(256, 40, 50),
+        # The deck's lone "17" under 512 has no batch size and no stage-2 score: read as a stray cell.
+        stage2=None,
+        starts_from=None,
+        averaged_epochs=0,
+    ),
+    Experiment(
+        name="exp2",
+        question="Do three channels and weight averaging help within one stage?",
+        channels=3,
+        binarization_threshold=0.55,
+        stage1=Stage(256, 40, 35),
+        stage2=None,
+        starts_from=None,
+        averaged_epochs=5,
+    ),
+    Experiment(
+        name="exp3",
+        question="What does a short second stage at 512 pixels add to exp2?",
+        channels=3,
+        binarization_threshold=0.55,
+        stage1=Stage(256, 40, 35),
+        stage2=Stage(512, 14, 10),
+        starts_from="exp2",
+        averaged_epochs=5,
+    ),
+    Experiment(
+        name="exp4",
+        question="Do longer stages and a stricter threshold help?",
+        channels=3,
+        binarization_threshold=0.75,
+        stage1=Stage(256, 40, 60),
+        stage2=Stage(512, 14, 29),
+        starts_from=None,
+        averaged_epochs=5,
+    ),
+    Experiment(
+        name="exp5",
+        question="Do larger batches and the longest stages help still more?",
+        channels=3,
+        binarization_threshold=0.75,
+        # The deck's table; its text says batches of 40 and 14 (variant exp5-text).
+        stage1=Stage(256, 64, 100),
+        stage2=Stage(512, 16, 70),
+        starts_from=None,
+        averaged_epochs=5,
+    ),
+]
+EXPERIMENTS = {experiment.name: experiment for experiment in _EXPERIMENTS}
+
+VARIANTS = {
+    # The deck's table gives exp3 a stage-1 score of its own: this reading trains that stage again.
+    "exp3-own": replace(EXPERIMENTS["exp3"], name="exp3-own", starts_from=None),
+    "exp5-text": replace(EXPERIMENTS["exp5"], name="exp5-text", stage1=Stage(256, 40, 100), stage2=Stage(512, 14, 70)),
+}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A scale at which every experiment can run (our choice, but for `paper`).
+
+    `image_sizes` stand for the deck's 256 and 512; batch sizes are divided by `batch_divisor`, epochs of each stage by
+    `epoch_divisors`, rounded, at least 1 (and at least 2 images a batch, for batch norm). `phantom_images` is the size of
+    the phantom data set made for it.
+    """
+
+    name: str
+    purpose: str
+    image_sizes: tuple[int, int]
+    batch_divisor: float
+    epoch_divisors: tuple[float, float]
+    phantom_images: int
+    encoder_weights: str | None
+    learning_rate: float
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in [
+        Profile(
+            "paper",
+            "the deck's own sizes, batches and epochs, ImageNet weights: hours on one GPU",
+            (256, 512),
+            1,
+            (1, 1),
+            # The deck's 10,065 training and 1,830 test images.
+            phantom_images=11_895,
+            encoder_weights="imagenet",
+            learning_rate=1e-4,
+        ),
+        Profile(
+            "demo",
+            "all five pipelines on two CPU cores in a quarter of an hour, from random weights",
+            (64, 128),
+            4,
+            (6, 10),
+            phantom_images=400,
+            encoder_weights=None,
+            # Random weights learn from a few hundred images only with a larger step than fine-tuning takes.
+            learning_rate=1e-3,
+        ),
+        Profile(
+            "smoke",
+            "every step once, in seconds; its scores mean nothing",
+            (32, 64),
+            10,
+            (100, 100),
+            phantom_images=24,
+            encoder_weights=None,
+            learning_rate=1e-3,
+        ),
+    ]
+}
+
+
+def get(name: str, profile: str = "paper") -> Experiment:
+    """The experiment `name` at the scale of `profile`.
+
+    Raises:
+        ExperimentError: unknown name or profile, or not a string; lists the valid ones.
+    """
+    valid = EXPERIMENTS | VARIANTS
+    if not isinstance(name, str) or name not in valid:
+        raise ExperimentError(f"exp={name!r} is no experiment; choose one of {', '.join(valid)}.")
+    return _scaled(valid[name], get_profile(profile))
+
+
+def get_profile(name: str) -> Profile:
+    """The profile `name`.
+
+    Raises:
+        ExperimentError: unknown or not a string; lists the valid ones.
+    """
+    if not isinstance(name, str) or name not in PROFILES:
+        raise ExperimentError(f"profile={name!r} is no profile; choose one of {', '.join(PROFILES)}.")
+    return PROFILES[name]
+
+
+def _scaled(experiment: Experiment, profile: Profile) -> Experiment:
+    def stage(index: int, at_paper: Stage | None) -> Stage | None:
+        if at_paper is None:
+            return None
+        return Stage(
+            profile.image_sizes[index],
+            max(2, round(at_paper.batch_size / profile.batch_divisor)),
+            max(1, round(at_paper.epochs / profile.epoch_divisors[index])),
+        )
+
+    return replace(
+        experiment,
+        stage1=stage(0, experiment.stage1),
+        stage2=stage(1, experiment.stage2),
+        encoder_weights=profile.encoder_weights,
+        learning_rate=profile.learning_rate,
+        profile=profile.name,
+    )
+
+
+def differences(experiment: Experiment, other: Experiment) -> dict[str, tuple]:
+    """Field → (value in `other`, value in `experiment`) where the two pipelines differ, names and questions aside."""
+    mine, theirs = experiment.as_dict(), other.as_dict()
+    return {key: (theirs[key], mine[key]) for key in mine if key not in ("name", "question") and mine[key] != theirs[key]}
