@@ -1,0 +1,234 @@
+"""Every binarization threshold (B-TH) with every removal threshold (R-TH), exactly, in one pass over each map."""
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from pneumo_lib.errors import PneumoError
+from pneumo_lib.evaluation import components
+from pneumo_lib.evaluation.sweep_result import SweepResult
+
+DECK_BINARIZATION_THRESHOLDS = np.arange(200, 901) / 1000
+"""B-TH 0.200, 0.201, ..., 0.900 (the deck)."""
+
+DECK_REMOVAL_THRESHOLDS = np.array([1024, 2048, 3072, 4096])
+"""R-TH in pixels of a 512x512 map (the deck; the same values in the follow-up code)."""
+
+RULES = ("component", "mask", "triplet")
+
+
+class SweepError(PneumoError):
+    """Maps, masks or thresholds that cannot be swept."""
+
+
+def scale_removal(thresholds: Iterable[int], size: int) -> np.ndarray:
+    """Removal thresholds of a 512x512 map for maps of size x size: in proportion to area, halves rounded up, at least 1.
+
+    Source: our choice. The deck tests at 512x512; smaller profiles need the same share of the image.
+    """
+    scaled = np.floor(np.asarray(list(thresholds)) * size**2 / 512**2 + 0.5).astype(np.int64)
+    return np.maximum(scaled, 1)
+
+
+def sweep(
+    probability: Iterable[np.ndarray],
+    truth: np.ndarray,
+    binarization_thresholds: Iterable[float] = DECK_BINARIZATION_THRESHOLDS,
+    removal_thresholds: Iterable = DECK_REMOVAL_THRESHOLDS,
+    rule: str = "component",
+    threads: int | None = None,
+) -> SweepResult:
+    """Counts, for every image, the pixels that each pair of thresholds predicts and those of them that are true.
+
+    Args:
+        probability: N maps (H, W), float16 or float32 in 0..1: an array, a memory map or an iterator, read one map a
+            thread. float64 maps are rounded to float32.
+        truth: (N, H, W) bool or uint8 of 0 and 1.
+        binarization_thresholds: (B,) increasing. A pixel is on where p > B-TH, both in float32.
+        removal_thresholds: (R,) increasing whole numbers of pixels at the maps' resolution; for rule "triplet" (R, 2),
+            pairs (top threshold, minimum area).
+        rule: "component" (the deck): an 8-connected component stays where its area >= R-TH.
+            "mask" (the follow-up code): the whole mask stays where its area >= R-TH.
+            "triplet" (the challenge's first place): the whole mask stays where at least the minimum area exceeds the
+            top threshold.
+        threads: at a time; by default one a processor.
+
+    Returns:
+        SweepResult with int32 counts (N, B, R).
+
+    Raises:
+        SweepError: p outside 0..1 or NaN, truth other than 0 and 1, shapes or numbers of maps that differ, thresholds
+            that are not increasing, or an unknown rule.
+
+    Differs from the paper: nothing in the result; one labeling of components for every pair would give the same counts.
+    """
+    truth = _checked_truth(truth)
+    binarization = _increasing("binarization_thresholds", binarization_thresholds, np.float32)
+    removal = _checked_removal(removal_thresholds, rule)
+    shape = (len(truth), len(binarization), len(removal))
+    result = SweepResult(
+        predicted_px=np.zeros(shape, np.int32),
+        intersection_px=np.zeros(shape, np.int32),
+        truth_px=np.zeros(len(truth), np.int32),
+        binarization_thresholds=np.asarray(list(binarization_thresholds), np.float64),
+        removal_thresholds=removal,
+        rule=rule,
+    )
+    queue = _Queue(probability, truth)
+    threads = min(threads or len(os.sched_getaffinity(0)), len(truth))
+    with ThreadPoolExecutor(threads) as pool:
+        for worker in [pool.submit(_work, queue, result, binarization) for _ in range(threads)]:
+            worker.result()
+    queue.check_end()
+    return result
+
+
+class _Queue:
+    """Hands out one map after the other to several threads."""
+
+    def __init__(self, probability: Iterable[np.ndarray], truth: np.ndarray):
+        if isinstance(probability, np.ndarray) and probability.shape != truth.shape:
+            raise SweepError(f"probability has shape {probability.shape} and truth {truth.shape}; they must be the same.")
+        self.maps, self.truth, self.next, self.lock = iter(probability), truth, 0, threading.Lock()
+
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        while True:
+            with self.lock:
+                n = self.next
+                if n >= len(self.truth):
+                    return
+                try:
+                    probability = np.asarray(next(self.maps))
+                except StopIteration:
+                    self.next = len(self.truth)
+                    raise SweepError(f"probability has {n} maps for {len(self.truth)} truths; pass one for each.") from None
+                except BaseException:
+                    self.next = len(self.truth)
+                    raise
+                self.next += 1
+            try:
+                yield n, _checked_map(n, probability, self.truth.shape[1:]), np.ascontiguousarray(self.truth[n])
+            except BaseException:
+                self.next = len(self.truth)  # the other threads stop as well
+                raise
+
+    def check_end(self) -> None:
+        if next(self.maps, None) is not None:
+            raise SweepError(f"probability has more than the {len(self.truth)} maps of truth; pass one for each.")
+
+
+class _Scratch:
+    """The working memory of one thread: a few integers a pixel."""
+
+    def __init__(self, shape: tuple[int, int], thresholds: np.ndarray):
+        pixels, padded = shape[0] * shape[1], (shape[0] + 2) * (shape[1] + 2)
+        self.shape = shape
+        self.thresholds = np.append(thresholds, np.float32(np.inf)).astype(np.float32)
+        self.starts = components.bucket_starts(thresholds)
+        self.half = components.half_levels(thresholds)
+        self.levels = np.empty(pixels, np.int32)
+        self.order = np.empty(pixels, np.int32)
+        self.parent, self.hits = np.empty(padded, np.int32), np.empty(padded, np.int32)
+        self.above, self.above_true = np.empty(len(thresholds), np.int32), np.empty(len(thresholds), np.int32)
+        self.steps = np.array([row * (shape[1] + 2) + column for row, column in components.RING], np.int32)
+
+    def count(self, n: int, probability: np.ndarray, truth: np.ndarray) -> int:
+        """Fills `levels`, `above` and `above_true` of a map; the number of true pixels."""
+        if probability.dtype == np.float16:
+            valid = components.levels_of_half(probability.view(np.uint16).ravel(), self.half, self.levels)
+        else:
+            valid = components.levels_of_single(probability.ravel(), self.thresholds, self.starts, self.levels)
+        if not valid:
+            raise SweepError(f"probability {n} holds NaN or a value outside 0..1; apply the sigmoid to logits first.")
+        true_px = components.threshold_counts(self.levels, truth, self.above, self.above_true)
+        if true_px < 0:
+            raise SweepError(f"truth {n} holds values other than 0 and 1; pass truth > 0.")
+        return true_px
+
+
+def _work(queue: _Queue, result: SweepResult, binarization: np.ndarray) -> None:
+    if result.rule == "component":
+        _sweep_components(queue, result, binarization)
+    else:
+        _sweep_masks(queue, result, binarization)
+
+
+def _sweep_components(queue: _Queue, result: SweepResult, binarization: np.ndarray) -> None:
+    removal = result.removal_thresholds
+    scratch = _Scratch(queue.truth.shape[1:], binarization)
+    # Areas beyond the largest removal threshold meet them all, so the table ends there.
+    ranks = np.searchsorted(removal, np.arange(min(removal[-1], scratch.levels.size) + 1), side="right").astype(np.int32)
+    for n, probability, truth in queue:
+        truth = truth.ravel().view(np.uint8)
+        result.truth_px[n] = scratch.count(n, probability, truth)
+        filled = np.append(scratch.above, np.int32(0))
+        components.sort_pixels(scratch.levels, truth, filled, scratch.shape[1], scratch.order)
+        components.grow_components(
+            scratch.order,
+            scratch.above,
+            scratch.steps,
+            components.TOUCHING,
+            len(removal),
+            ranks,
+            scratch.parent,
+            scratch.hits,
+            result.predicted_px[n],
+            result.intersection_px[n],
+        )
+
+
+def _sweep_masks(queue: _Queue, result: SweepResult, binarization: np.ndarray) -> None:
+    """Rules on the whole mask: they need the counts above thresholds only, no components."""
+    if result.rule == "triplet":
+        top, minimum = result.removal_thresholds[:, 0].astype(np.float32), result.removal_thresholds[:, 1]
+    else:
+        top, minimum = binarization, result.removal_thresholds
+    levels = np.unique(np.concatenate([binarization, top]))
+    at_bottom, at_top = np.searchsorted(levels, binarization), np.searchsorted(levels, top)
+    scratch = _Scratch(queue.truth.shape[1:], levels)
+    for n, probability, truth in queue:
+        result.truth_px[n] = scratch.count(n, probability, truth.ravel().view(np.uint8))
+        judged = scratch.above[at_top] if result.rule == "triplet" else scratch.above[at_top][:, None]
+        stays = judged >= minimum
+        result.predicted_px[n] = scratch.above[at_bottom][:, None] * stays
+        result.intersection_px[n] = scratch.above_true[at_bottom][:, None] * stays
+
+
+def _checked_truth(truth: np.ndarray) -> np.ndarray:
+    truth = np.asanyarray(truth)
+    if truth.ndim != 3 or truth.size == 0 or truth.dtype not in (bool, np.uint8):
+        raise SweepError(f"truth is {truth.dtype} {truth.shape}; pass bool or uint8 masks (N, H, W), at least one.")
+    return truth
+
+
+def _checked_map(n: int, probability: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    if probability.shape != shape:
+        raise SweepError(f"probability {n} has shape {probability.shape} and its truth {shape}; they must be the same.")
+    if probability.dtype not in (np.float16, np.float32, np.float64):
+        raise SweepError(f"probability {n} has type {probability.dtype}; pass float16 or float32 in 0..1.")
+    return np.ascontiguousarray(probability, np.float16 if probability.dtype == np.float16 else np.float32)
+
+
+def _increasing(name: str, values: Iterable, dtype: type) -> np.ndarray:
+    values = np.asarray(list(values))
+    cast = values.astype(dtype) if values.ndim == 1 and values.dtype.kind in "iuf" else np.empty(0)
+    if cast.size == 0 or not np.isfinite(cast).all() or (np.diff(cast) <= 0).any():
+        raise SweepError(f"{name} must be increasing numbers, at least one, different as {np.dtype(dtype).name}.")
+    return cast
+
+
+def _checked_removal(thresholds: Iterable, rule: str) -> np.ndarray:
+    if rule not in RULES:
+        raise SweepError(f"rule is {rule!r}; choose one of {', '.join(RULES)}.")
+    if rule == "triplet":
+        pairs = np.asarray([tuple(pair) for pair in thresholds], np.float64)
+        if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.isfinite(pairs).all():
+            raise SweepError("removal_thresholds of rule triplet must be pairs (top threshold, minimum area).")
+        return pairs
+    removal = _increasing("removal_thresholds", thresholds, np.float64)
+    if (removal != np.floor(removal)).any() or removal[0] < 0:
+        raise SweepError("removal_thresholds must be whole numbers of pixels, 0 or more.")
+    return removal.astype(np.int64)
