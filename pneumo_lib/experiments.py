@@ -167,7 +167,7 @@ PROFILES = {
             "demo",
             "all five pipelines on two CPU cores in a quarter of an hour, from random weights",
             (64, 128),
-            4,
+            2.5,
             (6, 10),
             phantom_images=400,
             encoder_weights=None,

@@ -1,0 +1,128 @@
+"""One data set, ready for every experiment: its index, its split and its prepared arrays at each size."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pneumo_lib import paths
+from pneumo_lib.data import phantom, prepared, siim, splits
+from pneumo_lib.errors import PneumoError
+from pneumo_lib.experiments import Profile
+
+PHANTOM = "phantom"
+SPLIT_RULES = ("auto", "patient", "deck", "follow-up")
+
+
+class SourceError(PneumoError):
+    """A data set that is not there, or not the one that was used before."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images uint8 (N, H, W), masks uint8 0/1 (N, H, W) and index rows of one part of the split, in the same order.
+
+    The arrays are memory-mapped; `rows` are the positions of the part's images in them.
+    """
+
+    images: np.ndarray
+    masks: np.ndarray
+    index: pd.DataFrame
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set at the scale of a profile.
+
+    Attributes:
+        root: the DICOM files or PNGs and their table; `None` stands for the phantom, which is written when first needed.
+        folder: where the prepared arrays and the split are kept.
+        rule: how to split; `auto`: by patient where patients are known, else as the deck.
+        patients: the map of image ids to patients, a CSV; `None`: the data set's own, if it has one.
+    """
+
+    name: str
+    root: Path | None
+    folder: Path
+    profile: Profile
+    rule: str = "auto"
+    patients: Path | None = None
+
+    @property
+    def is_phantom(self) -> bool:
+        """Whether the images are synthetic, asked of the data set itself."""
+        mark = self._root / "dataset.json"
+        return self.root is None or (mark.is_file() and bool(json.loads(mark.read_text()).get("synthetic")))
+
+    @property
+    def label(self) -> str:
+        """What stands beside every number from this data set."""
+        kind = "phantom data" if self.is_phantom else self.name
+        return f"{kind}, {self.profile.name} profile"
+
+    @property
+    def _root(self) -> Path:
+        return self.root or paths.home() / "data" / f"phantom-{self.profile.phantom_images}"
+
+    @cached_property
+    def index(self) -> pd.DataFrame:
+        """One row an image (`siim.load_index`)."""
+        if self.root is None:
+            phantom.write_dataset(self._root, n_images=self.profile.phantom_images, seed=0)
+        return siim.load_index(self._root, patients=self.patients)
+
+    def at(self, size: int) -> prepared.Prepared:
+        """The arrays at `size` pixels a side, made when first asked for."""
+        return prepared.prepare(self.index, self.folder / str(size), size)
+
+    @cached_property
+    def split(self) -> pd.Series:
+        """train / validation / test by image, saved beside the arrays so that every run of every experiment sees the same."""
+        path = self.folder / f"split-{self.split_rule}.csv"
+        if not path.is_file():
+            splits.save(path, self.index, splits.split(self.index, self.split_rule, seed=0))
+        return splits.load(path, self.index)
+
+    @property
+    def split_rule(self) -> str:
+        """The rule in force."""
+        return splits.default_rule(self.index) if self.rule == "auto" else self.rule
+
+    def part(self, name: str, size: int) -> Part:
+        """One part of the split ("train", "validation" or "test") at `size` pixels a side."""
+        arrays = self.at(size)
+        rows = np.flatnonzero((self.split == name).fillna(False).to_numpy(bool))
+        return Part(arrays.images, arrays.masks, arrays.index.iloc[rows].reset_index(drop=True), rows)
+
+
+def open_source(data: str, profile: Profile, split: str = "auto", patients: str = "") -> Source:
+    """The data set that the parameters `data`, `split` and `patients` of a notebook name.
+
+    Raises:
+        SourceError: no such folder, map or rule.
+    """
+    if split not in SPLIT_RULES:
+        raise SourceError(f"split={split!r} is no rule; choose one of {', '.join(SPLIT_RULES)}.")
+    chosen = None
+    if patients:
+        chosen = Path(str(patients)).expanduser().resolve()
+        if not chosen.is_file():
+            raise SourceError(f"patients={patients!r} is no file; give the CSV that maps image ids to NIH file names.")
+    if data == PHANTOM:
+        return Source(PHANTOM, None, _folder(PHANTOM, profile), profile, split, chosen)
+    root = Path(str(data)).expanduser().resolve()
+    if not root.is_dir():
+        raise SourceError(f"data={data!r} is no folder; give {PHANTOM!r} or the folder of a copy of SIIM-ACR.")
+    name = paths.slug(root.name)
+    return Source(name, root, _folder(name, profile), profile, split, chosen)
+
+
+def _folder(name: str, profile: Profile) -> Path:
+    return paths.home() / "runs" / f"{name}-{profile.name}" / "prepared"

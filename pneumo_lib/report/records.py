@@ -1,0 +1,128 @@
+"""The record of a run: small, plain, and enough to redraw its tables and figures without the model."""
+
+import json
+import platform
+import subprocess
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pneumo_lib import atomic, experiments, paths
+from pneumo_lib.errors import PneumoError
+
+FORMAT = 1
+_PACKAGES = ["pneumo-lib", "torch", "segmentation-models-pytorch", "lightning", "albumentations", "pydicom", "numpy", "numba"]
+
+
+class RecordError(PneumoError):
+    """A record that is damaged or of another registry."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """`values` as written by `write`; `per_image` one row a test image; `history` one row an epoch; `folder` its place."""
+
+    folder: Path
+    values: dict
+    per_image: pd.DataFrame
+    history: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        return self.values["experiment"]["name"]
+
+    @property
+    def label(self) -> str:
+        return self.values["label"]
+
+
+def about(run) -> dict:
+    """What a record says of a run whatever its results: experiment, data, split, seed, label and environment."""
+    split = run.source.split
+    positive = run.source.index["positive"].to_numpy(bool)
+    return {
+        "format": FORMAT,
+        "label": run.label,
+        "synthetic": run.source.is_phantom,
+        "experiment": run.experiment.as_dict(),
+        "data": run.source.name,
+        "split": {
+            "rule": run.source.split_rule,
+            "images": {part: int((split == part).sum()) for part in ("train", "validation", "test")},
+            "positive": {part: int(((split == part).to_numpy(bool, na_value=False) & positive).sum()) for part in ("train", "validation", "test")},
+        },
+        "seed": run.seed,
+        "environment": environment(),
+    }
+
+
+def environment() -> dict:
+    """Versions, platform and commit; nothing that names a person or a machine."""
+    return {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "commit": _commit(),
+        "packages": {name: metadata.version(name) for name in _PACKAGES},
+    }
+
+
+def write(folder: Path, values: dict, per_image: pd.DataFrame, history: pd.DataFrame) -> Record:
+    """Writes `history.csv`, `per_image.csv` and, last, `record.json`; numpy values become plain ones, NaN becomes null."""
+    atomic.write_csv(folder / "history.csv", history)
+    atomic.write_csv(folder / "per_image.csv", per_image)
+    atomic.write_json(folder / "record.json", plain(values))
+    return read(folder)
+
+
+def read(folder: Path) -> Record:
+    """A record of today's registry.
+
+    Raises:
+        RecordError: missing, damaged, of another format, or made with other settings than the registry's; names the field.
+    """
+    path = Path(folder) / "record.json"
+    try:
+        values = json.loads(path.read_text())
+        per_image, history = pd.read_csv(path.with_name("per_image.csv")), pd.read_csv(path.with_name("history.csv"))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{paths.shown(path)} is no whole record ({error}); run notebooks/test.ipynb again.") from error
+    if values.get("format") != FORMAT:
+        raise RecordError(f"{paths.shown(path)} has format {values.get('format')}, not {FORMAT}; run the experiment again.")
+    found = values["experiment"]
+    today = plain(experiments.get(found["name"], found["profile"]).as_dict())
+    for field in sorted(set(today) | set(found)):
+        if today.get(field) != found.get(field):
+            raise RecordError(
+                f"{paths.shown(path)} was made with {field}={found.get(field)}, the registry says {today.get(field)}; "
+                "run the experiment again or mend experiments.py."
+            )
+    return Record(path.parent, values, per_image, history)
+
+
+def find(folder: Path) -> list[Record]:
+    """All records below a folder, sorted by experiment and seed; none is an empty list."""
+    found = [read(path.parent) for path in sorted(Path(folder).glob("**/record.json"))]
+    return sorted(found, key=lambda record: (record.name, record.values["seed"]))
+
+
+def plain(value):
+    """Nested containers with numpy values → what JSON can hold."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def _commit() -> str | None:
+    """The repository's commit, `-dirty` behind it where files differ; None outside a repository."""
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=20).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,81 @@
+"""One run: an experiment, a data set, a profile and a seed, and the folder where all it makes is kept."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pneumo_lib import experiments, paths
+from pneumo_lib.data import source
+from pneumo_lib.errors import PneumoError
+
+
+class RunError(PneumoError):
+    """A parameter with a wrong value, or a step whose predecessor has not been run."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the notebooks share. Files in `folder`, written by the step in brackets:
+
+    `stage1.safetensors`, `stage2.safetensors` (train), `history.csv`, `training.json` (train), `validation.npy`,
+    `thresholds.json` (sweep), `test.npy`, `record.json`, `per_image.csv` (test).
+    """
+
+    experiment: experiments.Experiment
+    source: source.Source
+    seed: int
+
+    @property
+    def folder(self) -> Path:
+        return self.folder_of(self.experiment.name)
+
+    def folder_of(self, experiment: str) -> Path:
+        """The folder of another experiment on the same data, profile and seed."""
+        return self.source.folder.parent / experiment / f"seed{self.seed}"
+
+    @property
+    def label(self) -> str:
+        """What stands beside every number of this run."""
+        return f"{self.source.label}, seed {self.seed}"
+
+    def weights(self, stage: int) -> Path:
+        """The weights file of stage 1 or 2; stage 1 may be another experiment's (`starts_from`)."""
+        owner = self.experiment.starts_from if stage == 1 else None
+        return self.folder_of(owner or self.experiment.name) / f"stage{stage}.safetensors"
+
+    @property
+    def final_weights(self) -> Path:
+        return self.weights(len(self.experiment.stages))
+
+    def needs(self, path: Path, notebook: str, experiment: str | None = None) -> Path:
+        """`path`, if it is there.
+
+        Raises:
+            RunError: it is not; says which notebook makes it.
+        """
+        if not path.is_file():
+            parameters = f"-p exp {experiment or self.experiment.name} -p profile {self.experiment.profile}"
+            parameters += f" -p data {self.source.root}" if self.source.root else ""
+            parameters += f" -p seed {self.seed}" if self.seed else ""
+            raise RunError(
+                f"{paths.shown(path)} is missing; first run: papermill notebooks/{notebook}.ipynb "
+                f"runs/{experiment or self.experiment.name}-{notebook}.ipynb {parameters}"
+            )
+        return path
+
+
+def start(
+    exp: str = "exp4", data: str = source.PHANTOM, profile: str = "demo", seed: int = 0, split: str = "auto", patients: str = ""
+) -> Run:
+    """Checks a notebook's parameters and gives the run that they name; nothing is written yet.
+
+    Raises:
+        ExperimentError, SourceError, RunError: a wrong value; the sentence lists the valid ones.
+    """
+    experiment = experiments.get(exp, profile)
+    # bool is an int to Python, and papermill turns `-p seed 1.5` into a float and `-p seed x` into a string.
+    if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
+        raise RunError(f"seed={seed!r} is no seed; give a whole number from 0 to {2**31 - 1}.")
+    for name, value in (("data", data), ("split", split), ("patients", patients)):
+        if not isinstance(value, str):
+            raise RunError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")
+    return Run(experiment, source.open_source(data, experiments.get_profile(profile), split, patients), seed)

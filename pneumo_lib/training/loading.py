@@ -1,0 +1,107 @@
+"""Batches for training: shuffled and augmented as a function of seed, stage, epoch and image alone.
+
+Neither the number of loader workers nor an interruption changes what an epoch sees.
+"""
+
+import os
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from pneumo_lib.data import augmentation
+from pneumo_lib.data.source import Part
+
+Key = tuple[int, int]
+
+
+class EpochOrder(Sampler[Key]):
+    """(epoch, position) in an order of its own for each epoch; Lightning calls `set_epoch`."""
+
+    def __init__(self, n_images: int, seed: int, stage: int):
+        self.n_images, self.seed, self.stage, self.epoch = n_images, seed, stage, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.n_images
+
+    def __iter__(self) -> Iterator[Key]:
+        order = np.random.default_rng((self.seed, self.stage, self.epoch)).permutation(self.n_images)
+        return iter([(self.epoch, int(position)) for position in order])
+
+
+class TrainingImages(Dataset):
+    """Augmented image and mask, uint8 (1, H, W) each, for a key (epoch, position)."""
+
+    def __init__(self, part: Part, seed: int, stage: int):
+        self.part, self.seed, self.stage = part, seed, stage
+        self.augment = augmentation.training(part.images.shape[-1])
+
+    def __getitem__(self, key: Key) -> tuple[torch.Tensor, torch.Tensor]:
+        epoch, position = key
+        row = self.part.rows[position]
+        state = np.random.SeedSequence((self.seed, self.stage, epoch, position)).generate_state(1)
+        self.augment.set_random_seed(int(state[0]))
+        out = self.augment(image=np.array(self.part.images[row]), mask=np.array(self.part.masks[row]))
+        return torch.from_numpy(out["image"])[None], torch.from_numpy(out["mask"])[None]
+
+
+class PlainImages(Dataset):
+    """Image and mask as they are, uint8 (1, H, W) each, for a position in the part."""
+
+    def __init__(self, part: Part):
+        self.part = part
+
+    def __len__(self) -> int:
+        return len(self.part)
+
+    def __getitem__(self, position: int) -> tuple[torch.Tensor, torch.Tensor]:
+        row = self.part.rows[position]
+        return torch.from_numpy(np.array(self.part.images[row]))[None], torch.from_numpy(np.array(self.part.masks[row]))[None]
+
+
+def training_loader(part: Part, batch_size: int, seed: int, stage: int, workers: int) -> DataLoader:
+    """Shuffled, augmented batches; an incomplete last batch is left out of an epoch unless it is the only one.
+
+    (Our choice: its batch norm statistics would come from few images, and the shuffle leaves out others each time.)
+    """
+    return DataLoader(
+        TrainingImages(part, seed, stage),
+        batch_size=batch_size,
+        sampler=EpochOrder(len(part), seed, stage),
+        drop_last=len(part) >= batch_size,
+        **_worker_options(workers),
+    )
+
+
+def validation_loader(part: Part, batch_size: int) -> DataLoader:
+    """Plain batches in the order of the part."""
+    return DataLoader(PlainImages(part), batch_size=batch_size)
+
+
+def default_workers(device: str) -> int:
+    """Loader processes: enough to keep a GPU fed; one beside a CPU that trains."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores - 1, 16)) if device == "cuda" else min(1, cores - 1)
+
+
+def _worker_options(workers: int) -> dict:
+    if workers == 0:
+        return {"num_workers": 0}
+    return {
+        "num_workers": workers,
+        "persistent_workers": True,
+        "prefetch_factor": 4,
+        "pin_memory": torch.cuda.is_available(),
+        "worker_init_fn": _one_thread,
+    }
+
+
+def _one_thread(worker: int) -> None:
+    # The training process has the cores; OpenCV's own threads in every worker would fight over them.
+    import cv2
+
+    cv2.setNumThreads(0)

@@ -1,0 +1,85 @@
+"""The history of a stage as a table, and its one progress bar."""
+
+import sys
+import time
+from pathlib import Path
+
+import lightning.pytorch as lightning
+import pandas as pd
+from tqdm import tqdm
+
+from pneumo_lib import atomic
+
+COLUMNS = ["train_loss", "val_loss", "val_dsc", "val_positive_dsc", "val_iou", "val_stepwise_iou", "learning_rate"]
+
+
+class History(lightning.Callback):
+    """One row an epoch, written to a CSV after each; part of the checkpoint, so that a resumed run has all rows."""
+
+    def __init__(self, path: Path, stage: int, image_size: int, images_per_epoch: int):
+        self.path, self.stage, self.image_size, self.images_per_epoch = path, stage, image_size, images_per_epoch
+        self.rows: list[dict] = []
+
+    def on_train_epoch_start(self, trainer, pl_module) -> None:
+        self._started = time.perf_counter()
+
+    def on_validation_start(self, trainer, pl_module) -> None:
+        self._trained = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer, pl_module) -> None:
+        values = {name: float(trainer.callback_metrics[name]) for name in COLUMNS if name in trainer.callback_metrics}
+        self.rows.append(
+            {"stage": self.stage, "image_size": self.image_size, "epoch": trainer.current_epoch + 1}
+            | values
+            | {
+                "images_per_second": self.images_per_epoch / (self._trained - self._started),
+                "seconds": time.perf_counter() - self._started,
+            }
+        )
+        atomic.write_csv(self.path, pd.DataFrame(self.rows))
+
+    def state_dict(self) -> dict:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        self.rows = list(state_dict["rows"])
+
+
+class Progress(lightning.Callback):
+    """One bar on stderr over all steps of a stage, with the last epoch's validation beside it.
+
+    Pages drop stderr, so that no bar stays in them; where stderr is no terminal (a notebook run by papermill, a log file) a
+    line now and then takes the place of frames.
+    """
+
+    def __init__(self, title: str):
+        self.title = title
+
+    def on_train_start(self, trainer, pl_module) -> None:
+        self.bar = tqdm(
+            total=trainer.max_epochs * trainer.num_training_batches,
+            initial=trainer.current_epoch * trainer.num_training_batches,
+            desc=self.title,
+            unit="step",
+            mininterval=0.5 if sys.stderr.isatty() else 20,
+            dynamic_ncols=True,
+            file=sys.stderr,
+        )
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
+        self.bar.update()
+
+    def on_train_epoch_end(self, trainer, pl_module) -> None:
+        seen = trainer.callback_metrics
+        self.bar.set_postfix_str(
+            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, validation loss {seen['val_loss']:.3f}, "
+            f"DSC {seen['val_dsc']:.3f}",
+            refresh=False,
+        )
+
+    def on_train_end(self, trainer, pl_module) -> None:
+        self.bar.close()
+
+    def on_exception(self, trainer, pl_module, exception) -> None:
+        if hasattr(self, "bar"):
+            self.bar.close()
