@@ -1,0 +1,110 @@
+"""Training augmentation: the follow-up code's list, its pixel-valued parameters scaled from 512 px to the stage's size."""
+
+import os
+from collections.abc import Callable
+
+# On import albumentations would ask a package index for newer versions; a training run has no business there.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations as A
+import cv2
+
+REFERENCE_PX = 512
+"""The size at which the follow-up code gives its parameters."""
+
+
+def training(size: int) -> A.Compose:
+    """Augmentation of one image and its mask: flip, one tone change, one warp, shift-scale-rotate, random sized crop.
+
+    Call `compose(image=image, mask=mask)`; `compose.set_random_seed(n)` first makes the result depend on n alone.
+
+    **Shape**: image uint8 (size, size), mask uint8 (size, size); both keep shape and type. Masks are resampled by nearest
+    neighbour and so keep their values.
+
+    Reference: the follow-up code (`Ayat-Abedalla/Ens4B-UNet`). The deck only says that it augments, and names the same
+    kinds of transforms for test time.
+
+    Differs from the follow-up code: lengths are scaled with the size; the elastic transform's extra affine warp (3.6 px)
+    and the optical one's shift (0.5 px) have gone from albumentations 2 and are left out.
+    """
+    return A.Compose(
+        [
+            _horizontal_flip(size, p=0.5),
+            A.OneOf([TRANSFORMS[name](size, p=0.5) for name in ("contrast", "gamma", "brightness")], p=0.3),
+            A.OneOf([TRANSFORMS[name](size, p=0.5) for name in ("elastic", "grid", "optical")], p=0.3),
+            _shift_scale_rotate(size, p=0.5),
+            _random_sized_crop(size, p=0.25),
+        ]
+    )
+
+
+def single(name: str, size: int) -> A.Compose:
+    """One named transform of `TRANSFORMS` alone, always applied: for galleries and tests."""
+    return A.Compose([TRANSFORMS[name](size, p=1.0)])
+
+
+def _horizontal_flip(size: int, p: float) -> A.BasicTransform:
+    return A.HorizontalFlip(p=p)
+
+
+def _contrast(size: int, p: float) -> A.BasicTransform:
+    return A.RandomBrightnessContrast(brightness_limit=0, contrast_limit=0.2, p=p)
+
+
+def _brightness(size: int, p: float) -> A.BasicTransform:
+    return A.RandomBrightnessContrast(brightness_limit=0.2, contrast_limit=0, p=p)
+
+
+def _gamma(size: int, p: float) -> A.BasicTransform:
+    return A.RandomGamma(gamma_limit=(80, 120), p=p)
+
+
+def _elastic(size: int, p: float) -> A.BasicTransform:
+    scale = size / REFERENCE_PX
+    # Smoothing white noise with a Gaussian of width sigma leaves a displacement of about alpha / sigma: for
+    # sigma and displacement both to scale with the size, alpha has to scale with its square.
+    return A.ElasticTransform(
+        alpha=120 * scale**2,
+        sigma=6 * scale,
+        noise_distribution="uniform",
+        border_mode=cv2.BORDER_REFLECT_101,
+        p=p,
+    )
+
+
+def _grid(size: int, p: float) -> A.BasicTransform:
+    return A.GridDistortion(num_steps=5, distort_limit=0.3, border_mode=cv2.BORDER_REFLECT_101, p=p)
+
+
+def _optical(size: int, p: float) -> A.BasicTransform:
+    return A.OpticalDistortion(distort_limit=2, border_mode=cv2.BORDER_REFLECT_101, p=p)
+
+
+def _shift_scale_rotate(size: int, p: float) -> A.BasicTransform:
+    return A.Affine(
+        translate_percent=(-0.2, 0.2),
+        scale=(0.8, 1.2),
+        rotate=(-20, 20),
+        keep_ratio=True,
+        border_mode=cv2.BORDER_CONSTANT,
+        fill=0,
+        p=p,
+    )
+
+
+def _random_sized_crop(size: int, p: float) -> A.BasicTransform:
+    return A.RandomSizedCrop(min_max_height=(round(412 * size / REFERENCE_PX), size), size=(size, size), p=p)
+
+
+TRANSFORMS: dict[str, Callable[..., A.BasicTransform]] = {
+    "flip": _horizontal_flip,
+    "contrast": _contrast,
+    "gamma": _gamma,
+    "brightness": _brightness,
+    "elastic": _elastic,
+    "grid": _grid,
+    "optical": _optical,
+    "shift, scale, rotate": _shift_scale_rotate,
+    "random sized crop": _random_sized_crop,
+}
+"""Each transform by name: a function of (size, p)."""
