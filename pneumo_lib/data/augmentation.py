@@ -1,4 +1,4 @@
-"""Training augmentation: the follow-up code's list, its pixel-valued parameters scaled from 512 px to the stage's size."""
+"""Training augmentation: the follow-up code's list, parameters in pixels scaled from 512 px to the stage's size."""
 
 import os
 from collections.abc import Callable
@@ -18,14 +18,14 @@ def training(size: int) -> A.Compose:
 
     Call `compose(image=image, mask=mask)`; `compose.set_random_seed(n)` first makes the result depend on n alone.
 
-    **Shape**: image uint8 (size, size), mask uint8 (size, size); both keep shape and type. Masks are resampled by nearest
-    neighbour and so keep their values.
+    **Shape**: image uint8 (size, size), mask uint8 (size, size); both keep shape and type. Masks are resampled by
+    nearest neighbour and so keep their values.
 
     Reference: the follow-up code (`Ayat-Abedalla/Ens4B-UNet`). The deck only says that it augments, and names the same
     kinds of transforms for test time.
 
-    Differs from the follow-up code: lengths are scaled with the size; the elastic transform's extra affine warp (3.6 px)
-    and the optical one's shift (0.5 px) have gone from albumentations 2 and are left out.
+    Differs from the follow-up code: lengths are scaled with the size; the elastic transform's extra affine warp
+    (3.6 px) and the optical one's shift (0.5 px) have gone from albumentations 2 and are left out.
     """
     return A.Compose(
         [
@@ -61,11 +61,11 @@ def _gamma(size: int, p: float) -> A.BasicTransform:
 
 def _elastic(size: int, p: float) -> A.BasicTransform:
     scale = size / REFERENCE_PX
-    # Smoothing white noise with a Gaussian of width sigma leaves a displacement of about alpha / sigma: for
-    # sigma and displacement both to scale with the size, alpha has to scale with its square.
+    sigma = max(6 * scale, 1.0)  # albumentations takes no less
+    # White noise smoothed with a Gaussian displaces by about alpha / sigma: that ratio is what scales with the size.
     return A.ElasticTransform(
-        alpha=120 * scale**2,
-        sigma=6 * scale,
+        alpha=120 / 6 * scale * sigma,
+        sigma=sigma,
         noise_distribution="uniform",
         border_mode=cv2.BORDER_REFLECT_101,
         p=p,
