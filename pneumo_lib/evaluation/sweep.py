@@ -78,7 +78,7 @@ def sweep(
         rule=rule,
     )
     queue = _Queue(probability, truth)
-    threads = min(threads or len(os.sched_getaffinity(0)), len(truth))
+    threads = min(threads or _processors(), len(truth))
     with ThreadPoolExecutor(threads) as pool:
         for worker in [pool.submit(_work, queue, result, binarization) for _ in range(threads)]:
             worker.result()
@@ -91,7 +91,9 @@ class _Queue:
 
     def __init__(self, probability: Iterable[np.ndarray], truth: np.ndarray):
         if isinstance(probability, np.ndarray) and probability.shape != truth.shape:
-            raise SweepError(f"probability has shape {probability.shape} and truth {truth.shape}; they must be the same.")
+            raise SweepError(
+                f"probability has shape {probability.shape} and truth {truth.shape}; they must be the same."
+            )
         self.maps, self.truth, self.next, self.lock = iter(probability), truth, 0, threading.Lock()
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -104,7 +106,9 @@ class _Queue:
                     probability = np.asarray(next(self.maps))
                 except StopIteration:
                     self.next = len(self.truth)
-                    raise SweepError(f"probability has {n} maps for {len(self.truth)} truths; pass one for each.") from None
+                    raise SweepError(
+                        f"probability has {n} maps for {len(self.truth)} truths; pass one for each."
+                    ) from None
                 except BaseException:
                     self.next = len(self.truth)
                     raise
@@ -160,7 +164,9 @@ def _sweep_components(queue: _Queue, result: SweepResult, binarization: np.ndarr
     removal = result.removal_thresholds
     scratch = _Scratch(queue.truth.shape[1:], binarization)
     # Areas beyond the largest removal threshold meet them all, so the table ends there.
-    ranks = np.searchsorted(removal, np.arange(min(removal[-1], scratch.levels.size) + 1), side="right").astype(np.int32)
+    ranks = np.searchsorted(removal, np.arange(min(removal[-1], scratch.levels.size) + 1), side="right").astype(
+        np.int32
+    )
     for n, probability, truth in queue:
         truth = truth.ravel().view(np.uint8)
         result.truth_px[n] = scratch.count(n, probability, truth)
@@ -195,6 +201,11 @@ def _sweep_masks(queue: _Queue, result: SweepResult, binarization: np.ndarray) -
         stays = judged >= minimum
         result.predicted_px[n] = scratch.above[at_bottom][:, None] * stays
         result.intersection_px[n] = scratch.above_true[at_bottom][:, None] * stays
+
+
+def _processors() -> int:
+    # A container or a batch system may lend fewer processors than the machine has; only Linux tells.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _checked_truth(truth: np.ndarray) -> np.ndarray:

@@ -1,0 +1,163 @@
+"""Test-time augmentation: the mean prediction over an image and changed copies of it (the deck, phase 3)."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+from pneumo_lib.errors import PneumoError
+from pneumo_lib.evaluation import warps
+from pneumo_lib.model.unet import as_input
+
+Undo = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | float]]
+"""Takes the probabilities of a changed copy (H, W) back to the image: (probability, weight of the vote a pixel)."""
+
+
+class TtaError(PneumoError):
+    """Images or names of transforms that cannot be predicted with."""
+
+
+def predict(
+    model: nn.Module,
+    images: np.ndarray,
+    transforms: Iterable[str] = ("flip",),
+    batch_size: int = 5,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+) -> np.ndarray:
+    """Mean probability of a pneumothorax over each image and its changed copies.
+
+    Args:
+        model: maps float32 (n, model.channels, H, W) in 0..1 to logits (n, 1, H, W).
+        images: uint8 (N, H, W), an array or a memory map.
+        transforms: names out of `TRANSFORMS`; the unchanged image always votes too, so () is no augmentation.
+        batch_size: images a forward pass; 5 in the deck.
+        seed: of the random transforms. What an image meets depends on the seed, its number and the transform alone,
+            not on the batch or the other transforms.
+        device: where to run; the model is moved there. None: where the model is.
+
+    Returns:
+        float32 (N, H, W) in 0..1.
+
+    Raises:
+        TtaError: an unknown transform, or images that are not uint8 (N, H, W).
+
+    Differs from the paper: nothing is said there on how a moved prediction is put back. Here every geometric transform is
+    undone before the mean, and a pixel that a copy does not show gets no vote from it.
+    """
+    result = np.empty(np.shape(images), np.float32)
+    for n, probability in enumerate(stream(model, images, transforms, batch_size, seed, device)):
+        result[n] = probability
+    return result
+
+
+def stream(
+    model: nn.Module,
+    images: np.ndarray,
+    transforms: Iterable[str] = ("flip",),
+    batch_size: int = 5,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+) -> Iterator[np.ndarray]:
+    """As `predict`, one map float32 (H, W) after the other; memory does not depend on the number of images."""
+    transforms = _checked(images, transforms, batch_size)
+    device = torch.device(device) if device is not None else next(model.parameters()).device
+    model.to(device)
+    for start in range(0, len(images), batch_size):
+        batch = np.asarray(images[start : start + batch_size])
+        yield from _mean_of_batch(model, batch, transforms, seed, start, device)
+
+
+def _mean_of_batch(
+    model: nn.Module, batch: np.ndarray, transforms: list[str], seed: int, start: int, device: torch.device
+) -> np.ndarray:
+    total = _probabilities(model, batch, device)
+    votes = np.ones_like(total)
+    for name in transforms:
+        number = list(TRANSFORMS).index(name)
+        changed = [
+            TRANSFORMS[name](np.random.default_rng([seed, start + i, number]), image) for i, image in enumerate(batch)
+        ]
+        predicted = _probabilities(model, np.stack([image for image, _ in changed]), device)
+        for i, (_, undo) in enumerate(changed):
+            probability, weight = undo(predicted[i])
+            total[i] += probability * weight
+            votes[i] += weight
+    return total / votes
+
+
+def _probabilities(model: nn.Module, images: np.ndarray, device: torch.device) -> np.ndarray:
+    with evaluating(model), torch.inference_mode():
+        logits = model(as_input(images, model.channels, device))
+        return torch.sigmoid(logits.float())[:, 0].cpu().numpy()
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode (batch normalisation with its running statistics), each part put back after."""
+    training = [part for part in model.modules() if part.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
+
+
+def flip(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, Undo]:
+    """Left and right exchanged; undone exactly."""
+    return image[:, ::-1], lambda probability: (probability[:, ::-1], 1)
+
+
+def contrast(rng: np.random.Generator, image: np.ndarray, limit: float = 0.2) -> tuple[np.ndarray, Undo]:
+    """Grey values spread around their mean by a factor of 0.8 to 1.2 (albumentations' limit)."""
+    mean = image.mean()
+    return _as_grey(mean + (image - mean) * (1 + rng.uniform(-limit, limit))), _in_place
+
+
+def brightness(rng: np.random.Generator, image: np.ndarray, limit: float = 0.2) -> tuple[np.ndarray, Undo]:
+    """Grey values shifted by up to a fifth of their range (albumentations' limit)."""
+    return _as_grey(image + 255 * rng.uniform(-limit, limit)), _in_place
+
+
+def _warped(make: Callable[[np.random.Generator, int, int], warps.Warp]) -> Callable:
+    def transform(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, Undo]:
+        warp = make(rng, *image.shape)
+        return warp.forward(image), warp.backward
+
+    transform.__doc__ = make.__doc__
+    return transform
+
+
+def _as_grey(values: np.ndarray) -> np.ndarray:
+    return np.clip(np.round(values), 0, 255).astype(np.uint8)
+
+
+def _in_place(probability: np.ndarray) -> tuple[np.ndarray, float]:
+    return probability, 1
+
+
+TRANSFORMS: dict[str, Callable[[np.random.Generator, np.ndarray], tuple[np.ndarray, Undo]]] = {
+    "flip": flip,
+    "contrast": contrast,
+    "brightness": brightness,
+    "crop": _warped(warps.random_sized_crop),
+    "elastic": _warped(warps.elastic),
+    "grid": _warped(warps.grid_distortion),
+    "optical": _warped(warps.optical_distortion),
+}
+"""The deck's seven transforms by name: a generator and an image uint8 (H, W) → the changed image and how to undo it."""
+
+
+def _checked(images: np.ndarray, transforms: Iterable[str], batch_size: int) -> list[str]:
+    transforms = [transforms] if isinstance(transforms, str) else list(transforms)
+    for name in transforms:
+        if name not in TRANSFORMS:
+            raise TtaError(f"transforms holds {name!r}; choose out of {', '.join(TRANSFORMS)}.")
+    if np.ndim(images) != 3 or images.dtype != np.uint8:
+        raise TtaError(f"images is {getattr(images, 'dtype', '?')} {np.shape(images)}; pass uint8 (N, H, W).")
+    if batch_size < 1:
+        raise TtaError(f"batch_size is {batch_size}; pass 1 or more.")
+    return transforms

@@ -1,0 +1,122 @@
+"""Figures of a sweep: the mean score over the binarization threshold (B-TH) for each removal threshold (R-TH)."""
+
+from collections.abc import Iterable
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pneumo_lib import metrics
+from pneumo_lib.evaluation.sweep_result import Choice, SweepResult
+
+# Okabe and Ito's palette: told apart with every kind of colour blindness; line styles tell too.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+STYLES = ("-", "--", "-.", ":")
+NAMES = {"dsc": "DSC", "iou": "IoU", "stepwise_iou": "stepwise IoU"}
+
+Point = Choice | tuple
+"""(binarization threshold, removal threshold), and maybe more after them."""
+
+
+def curve(
+    result: SweepResult,
+    metric: str = "dsc",
+    chosen: Point | None = None,
+    deck: Point | None = None,
+    label: str = "",
+    groups: Iterable | None = None,
+    n_bootstrap: int = 500,
+) -> Figure:
+    """Mean score over B-TH, one line an R-TH, over all images and over the positive and the negative ones apart.
+
+    Args:
+        result: of `sweep`.
+        metric: "dsc", "iou" or "stepwise_iou".
+        chosen: the pair of thresholds to mark; None: `result.best(metric)`.
+        deck: the deck's pair at the maps' size, such as (0.48, 3072) at 512 pixels; None marks nothing.
+        label: what the data are, such as "phantom, demo profile"; stands in the title.
+        groups: (N,) patients, for the 95 % bootstrap band of the chosen R-TH.
+        n_bootstrap: resamples of the band.
+
+    Returns:
+        Figure with three panels.
+    """
+    chosen = chosen or result.best(metric)
+    positive = result.positive
+    panels = [("all", np.ones(len(positive), bool)), ("positive", positive), ("negative", ~positive)]
+    figure, axes = plt.subplots(1, 3, figsize=(14, 4.6), layout="constrained", width_ratios=(1.5, 1, 1))
+    for ax, (name, images) in zip(axes, panels, strict=True):
+        ax.set_title(f"{name} images (n = {images.sum()})")
+        ax.set_xlabel("binarization threshold (B-TH)")
+        ax.grid(alpha=0.3)
+        if images.any():
+            inside = None if groups is None else np.asarray(groups)[images]
+            _lines(ax, result.subset(images), metric, chosen, inside, n_bootstrap)
+            _mark(ax, result.subset(images), metric, chosen, "*", "chosen")
+            if deck is not None:
+                _mark(ax, result.subset(images), metric, deck, "D", "deck")
+    axes[0].set_ylabel(f"mean {NAMES[metric]}")
+    blank = metrics.blank_baseline(result.truth_px)
+    axes[0].axhline(blank, color="0.35", linestyle=(0, (6, 3)), label=f"predict nothing: {blank:.3f}")
+    axes[0].legend(fontsize=8)
+    figure.suptitle(_title(f"{NAMES[metric]} over both thresholds", label))
+    return figure
+
+
+def heat_map(result: SweepResult, metric: str = "dsc", chosen: Point | None = None, label: str = "") -> Figure:
+    """Mean score of every cell, all, positive and negative images apart; the chosen cell is outlined.
+
+    Arguments as in `curve`.
+    """
+    chosen = chosen or result.best(metric)
+    b, r = result.index(*chosen[:2])
+    bs = result.binarization_thresholds
+    panels = [("all", slice(None)), ("positive", result.positive), ("negative", ~result.positive)]
+    figure, axes = plt.subplots(3, 1, figsize=(10, 6), layout="constrained", sharex=True)
+    for ax, (name, images) in zip(axes, panels, strict=True):
+        part = result.subset(images)
+        ax.set_ylabel(f"{name}\nR-TH (pixels)")
+        ax.set_yticks(range(len(result.removal_thresholds)), _removal_labels(result))
+        if not len(part.truth_px):
+            continue
+        extent = (bs[0], bs[-1], -0.5, len(result.removal_thresholds) - 0.5)
+        image = ax.imshow(part.mean(metric).T, aspect="auto", origin="lower", extent=extent, cmap="cividis")
+        ax.plot(bs[b], r, "*", color="white", markeredgecolor="black", markersize=14)
+        figure.colorbar(image, ax=ax, label=f"mean {NAMES[metric]}")
+    axes[-1].set_xlabel("binarization threshold (B-TH)")
+    figure.suptitle(_title(f"{NAMES[metric]} of every pair of thresholds; star: chosen", label))
+    return figure
+
+
+def _lines(
+    ax: Axes, result: SweepResult, metric: str, chosen: Point, groups: Iterable | None, n_bootstrap: int
+) -> None:
+    bs, mean = result.binarization_thresholds, result.mean(metric)
+    _, at = result.index(*chosen[:2])
+    for r, name in enumerate(_removal_labels(result)):
+        colour, style = COLOURS[r % len(COLOURS)], STYLES[r % len(STYLES)]
+        ax.plot(bs, mean[:, r], color=colour, linestyle=style, label=f"R-TH {name} px")
+        if r == at:
+            band = metrics.bootstrap_interval(result.score(metric)[:, :, r], groups, n_bootstrap)
+            ax.fill_between(bs, band.low, band.high, color=colour, alpha=0.2, linewidth=0)
+
+
+def _mark(ax: Axes, result: SweepResult, metric: str, point: Point, marker: str, name: str) -> None:
+    b, r = result.index(*point[:2])
+    score = result.mean(metric)[b, r]
+    where = f"{name}: B-TH {point[0]:.3f}, R-TH {_removal_labels(result)[r]}: {score:.3f}"
+    ax.plot(
+        point[0], score, marker, color=COLOURS[r % len(COLOURS)], markeredgecolor="black", markersize=11, label=where,
+        linestyle="none",
+    )  # fmt: skip
+
+
+def _removal_labels(result: SweepResult) -> list[str]:
+    if result.rule == "triplet":
+        return [f"{top:g}/{int(area)}" for top, area in result.removal_thresholds]
+    return [str(r) for r in result.removal_thresholds]
+
+
+def _title(what: str, label: str) -> str:
+    return f"{what} ({label})" if label else what
