@@ -1,0 +1,224 @@
+"""The patient and the pose: numbers that every structure is built from, and the outlines of the chest.
+
+Ranges are our choice, after textbook dimensions of the adult chest, unless a source is named.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+
+from pneumo_lib.data.phantom.cohort import Case, rng
+from pneumo_lib.data.phantom.projection import SIZE, View
+
+SIDES = (-1, 1)
+"""The patient's right lung (image left, x < 0) and left lung."""
+
+
+@dataclass(frozen=True)
+class Patient:
+    """What stays the same in all images of one patient; lengths in cm.
+
+    Attributes:
+        sex: "M" or "F".
+        age_years: at the first image.
+        half_width: of the thoracic cavity at its widest.
+        height: of the right lung in full inspiration.
+        depth: half of the cavity's depth, front to back.
+        fat: extra thickness of the chest wall.
+        breast: thickness of the breast shadow, 0 in men.
+        heart: heart width relative to the cavity's (cardiothoracic ratio).
+        aorta: 0..1, how far the aortic knob stands out.
+        bone: bone density relative to a young adult's.
+        rib_drop: how steeply the ribs fall to the front.
+        scoliosis: sideways amplitude of the spine.
+        lung_density: attenuation of lung relative to soft tissue.
+        seed: for details (rib shapes, vessel trees).
+    """
+
+    sex: str
+    age_years: int
+    half_width: float
+    height: float
+    depth: float
+    fat: float
+    breast: float
+    heart: float
+    aorta: float
+    bone: float
+    rib_drop: float
+    scoliosis: float
+    lung_density: float
+    seed: int
+
+
+def patient(number: int, seed: int) -> Patient:
+    """The number-th patient of the data set with this seed."""
+    r = rng(seed, "patient", number)
+    sex = "M" if r.random() < 0.56 else "F"
+    # Mean 47 and deviation 17 years: the published ages of NIH ChestX-ray14, children included.
+    age = int(np.clip(r.normal(47, 17), 6, 90))
+    child = np.clip((age - 4) / 13, 0.35, 1)
+    size = r.normal(1, 0.05) * (1 if sex == "M" else 0.91) * (0.62 + 0.38 * child)
+    fat = r.gamma(2.2, 0.75) * child
+    return Patient(
+        sex=sex,
+        age_years=age,
+        half_width=14.0 * size * r.normal(1, 0.035),
+        height=24.0 * size * r.normal(1, 0.05),
+        depth=9.3 * size * r.normal(1, 0.06) * (1 + 0.002 * (age - 45)),
+        fat=fat,
+        breast=0.0 if sex == "M" or age < 13 else r.uniform(1.5, 4.0) + 0.5 * fat,
+        heart=np.clip(r.normal(0.46, 0.04) + 0.0008 * (age - 45), 0.37, 0.62),
+        aorta=np.clip(0.35 + 0.009 * (age - 45) + r.normal(0, 0.15), 0, 1),
+        bone=np.clip(r.normal(1.0, 0.12) - 0.004 * max(age - 55, 0), 0.6, 1.3),
+        rib_drop=r.normal(1, 0.12),
+        scoliosis=r.normal(0, 0.25),
+        lung_density=np.clip(r.normal(0.25, 0.035), 0.16, 0.36),
+        seed=int(r.integers(2**31)),
+    )
+
+
+@dataclass(frozen=True)
+class Pose:
+    """What differs between images of one patient.
+
+    Attributes:
+        position: "PA" (standing, back to the tube) or "AP" (in bed).
+        inspiration: 0..1; ribs 8 to 10 above the dome.
+        view: the projection.
+        arm: 0 (arms hang) .. 1 (rolled forward, out of the image).
+        age_years: age at this image.
+    """
+
+    position: str
+    inspiration: float
+    view: View
+    arm: float
+    age_years: int
+
+
+def pose(case: Case, who: Patient, seed: int) -> Pose:
+    """The pose of one image."""
+    r = rng(seed, "pose", case.index)
+    position = "PA" if r.random() < 0.6 else "AP"
+    erect = position == "PA"
+    width = np.clip(r.normal(0.76 if erect else 0.73, 0.055), 0.5, 0.88)
+    scale = width * SIZE / (2 * who.half_width)
+    top = np.clip(r.normal(0.12, 0.035), 0.04, 0.25) if erect else np.clip(r.normal(0.17, 0.05), 0.05, 0.33)
+    view = View(
+        scale=scale,
+        centre=(SIZE * (0.5 + r.normal(0, 0.018)), SIZE * top),
+        rotation=np.deg2rad(r.normal(0, 2.2 if erect else 5.0)),
+        roll=np.deg2rad(r.normal(0, 1.0 if erect else 2.5)),
+        tilt=r.normal(0.0, 0.03) if erect else r.normal(-0.06, 0.08),
+        divergence=-0.0055 if erect else 0.009,
+    )
+    inspiration = np.clip(r.normal(0.75, 0.17) if erect else r.normal(0.45, 0.22), 0, 1)
+    arm = np.clip(r.normal(0.75 if erect else 0.25, 0.2), 0, 1)
+    return Pose(position, float(inspiration), view, float(arm), who.age_years + case.follow_up // 6)
+
+
+def spline(knots: np.ndarray, count: int) -> np.ndarray:
+    """A smooth open curve through knots (k, d) → (count, d); shape-preserving, so it never overshoots a knot."""
+    at = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1))])
+    return PchipInterpolator(at, knots)(np.linspace(0, at[-1], count))
+
+
+@dataclass(frozen=True)
+class Chest:
+    """Outlines of one chest in one pose, in cm; index 0 is the patient's right side, 1 the left.
+
+    Attributes:
+        wall: two (n, 2) curves, the inner chest wall from the medial end of the apex to below the costophrenic angle.
+        dome: two (n, 2) curves, the diaphragm from the midline out to the wall.
+        dome_top: y of the two domes.
+        ellipsoids: (k, 6) mediastinum: centre x, y, semi-axes x, y, tilt in radians, depth as a share of the cavity's.
+        shift: x of the mediastinum's displacement (tension).
+    """
+
+    wall: tuple[np.ndarray, np.ndarray]
+    dome: tuple[np.ndarray, np.ndarray]
+    dome_top: tuple[float, float]
+    ellipsoids: np.ndarray
+    shift: float
+
+
+def _wall(who: Patient, side: int, r: np.random.Generator) -> np.ndarray:
+    knots = np.array([
+        (1.9, 3.6), (2.5, 1.5), (3.4, 0.35), (4.6, 0.0), (6.2, 0.55), (8.2, 2.2), (10.2, 4.8),
+        (12.0, 8.5), (13.2, 13.0), (13.9, 18.0), (14.1, 22.5), (13.9, 27.0), (13.4, 32.0), (12.8, 42.0),
+    ])  # fmt: skip
+    knots[1:-1] += r.normal(0, 0.12, (len(knots) - 2, 2))
+    return spline(knots * (side * who.half_width / 14, who.height / 24), 260)
+
+
+def _dome(who: Patient, side: int, top: float, wall: np.ndarray, deep: float, r: np.random.Generator) -> np.ndarray:
+    unit = who.half_width / 14
+    sulcus = top + (4.6 + r.normal(0, 0.5)) * unit + deep
+    out = np.interp(sulcus, wall[:, 1], np.abs(wall[:, 0]))
+    peak = (6.3 + r.normal(0, 0.6)) * unit
+    reach = out - peak
+    knots = [
+        (0.0, top + 2.3 * unit),
+        (peak * 0.45, top + 0.9 * unit),
+        (peak, top),
+        (peak + 0.36 * reach, top + 0.09 * (sulcus - top)),
+        (peak + 0.68 * reach, top + 0.36 * (sulcus - top)),
+        (peak + 0.88 * reach, top + 0.68 * (sulcus - top)),
+        (out, sulcus),
+    ]
+    return spline(np.array(knots) * (side, 1), 160)
+
+
+def _mediastinum(
+    who: Patient, where: Pose, domes: tuple[float, float], shift: float, r: np.random.Generator
+) -> np.ndarray:
+    """Ellipsoids of heart, vessels and upper mediastinum; see `Chest.ellipsoids`."""
+    w, h = who.half_width / 14, who.height / 24
+    base = min(domes) + 1.6 * h
+    flat = 1 - 0.35 * where.inspiration
+    width = who.heart * 2 * who.half_width * (1.0 + 0.05 * (1 - where.inspiration))
+    left, right = 0.66 * width, 0.34 * width
+    knob = 0.6 + 0.9 * who.aorta
+    widen = 1.0 + (0.18 if where.position == "AP" else 0.0) + 0.1 * (1 - where.inspiration)
+    mid = base - 5.2 * h
+    rows = [
+        # Left ventricle, right atrium, outflow tract with the pulmonary trunk.
+        ((left - right) * 0.42, mid + 0.9 * h, 0.60 * width, (4.6 + 0.6 * flat) * h, 0.42 * flat + 0.15, 0.72),
+        (left * 0.52, mid + 1.9 * h, left * 0.50, 3.6 * h, 0.35, 0.62),
+        (-right * 0.38, mid + 0.4 * h, right * 0.62, 4.6 * h, -0.05, 0.60),
+        (1.7 * w, mid - 3.6 * h, 2.0 * w * widen, 3.4 * h, -0.25, 0.52),
+        # Aortic knob, descending aorta, ascending aorta with the superior vena cava, upper mediastinum.
+        ((1.5 + 0.6 * knob) * w, 6.9 * h, (1.0 + 0.5 * knob) * w, (1.2 + 0.5 * knob) * h, 0.0, 0.42),
+        (1.6 * w, 14.0 * h, (1.1 + 0.4 * who.aorta) * w, 9.5 * h, 0.02, 0.26),
+        (-1.3 * w * widen, 8.6 * h, (1.5 + 0.3 * who.aorta) * w * widen, 5.6 * h, -0.03, 0.45),
+        (0.0, 3.0 * h, 2.7 * w * widen, 9.0 * h, 0.0, 0.75),
+        (0.0, base - 2.0 * h, 2.6 * w, 7.0 * h, 0.0, 0.55),
+    ]
+    ellipsoids = np.array(rows)
+    ellipsoids[:, :4] *= r.normal(1, 0.03, (len(rows), 4))
+    ellipsoids[:, 0] += shift * np.clip(0.35 + ellipsoids[:, 1] / (16 * h), 0.3, 1)
+    return ellipsoids
+
+
+def chest(who: Patient, where: Pose, collapse: tuple[int, float, float] = (0, 0.0, 0.0)) -> Chest:
+    """Outlines of the chest.
+
+    Args:
+        collapse: side of a pneumothorax (-1, 1; 0 for none), the depth in cm by which its costophrenic sulcus sinks, and
+            the displacement of the mediastinum in cm away from it.
+    """
+    r = np.random.default_rng([who.seed, 1])
+    side, sink, push = collapse
+    height = who.height * (0.74 + 0.18 * where.inspiration)
+    gap = r.normal(1.4, 0.6)
+    walls = tuple(_wall(who, s, r) for s in SIDES)
+    tops = tuple(height + (gap if s > 0 else 0.0) + (0.55 * sink if s == side else 0.0) for s in SIDES)
+    domes = tuple(
+        _dome(who, s, top, wall, sink if s == side else 0.0, r) for s, top, wall in zip(SIDES, tops, walls, strict=True)
+    )
+    ellipsoids = _mediastinum(who, where, tops, -side * push, r)
+    # The heart lies in front: turning the patient moves its shadow more than the ribs'.
+    ellipsoids[:4, 0] += 3.5 * np.sin(where.view.rotation)
+    return Chest(walls, domes, tops, ellipsoids, -side * push)

@@ -1,0 +1,180 @@
+"""A phantom data set on disk, in the challenge's stage-1 layout."""
+
+import json
+import os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from pneumo_lib.data import rle
+from pneumo_lib.data.phantom import dicom
+from pneumo_lib.data.phantom.drawing import draw
+from pneumo_lib.errors import PneumoError
+
+VERSION = 1
+"""Raised whenever the same seed gives other pixels."""
+
+CHUNK = 16
+"""Images per task of a worker process."""
+
+
+class PhantomError(PneumoError):
+    """The folder or a parameter does not fit a phantom data set."""
+
+
+def write_dataset(
+    root: Path | str,
+    n_images: int = 300,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: bool = True,
+    quirks: bool = False,
+) -> Path:
+    """Write phantoms as DICOM files with their table, as the challenge's stage 1 had them.
+
+    Args:
+        root: folder to write to; made if missing.
+        n_images: how many; round(0.2215 x n_images) of them are positive.
+        seed: other seeds give other patients. The first images of a larger set are those of a smaller one.
+        workers: processes; None takes one per CPU core, 1 stays in this process. The files do not depend on it. A script
+            that calls this with several workers needs the usual `if __name__ == "__main__":` guard.
+        progress: show a progress bar.
+        quirks: write the table as untidy as real ones are: a byte-order mark, mixed line ends, several rows for one
+            image, repeated rows, one file without a row, and a `__MACOSX/._*.dcm` leftover.
+
+    Returns:
+        `root`, which holds
+
+        - `dicom-images-train/<study>/<series>/<sop>.dcm`,
+        - `train-rle.csv` with the columns `ImageId` and ` EncodedPixels` (-1 where there is no pneumothorax),
+        - `patients.csv` with `Kaggle_ID` and `NIH_ID` (`<patient>_<follow-up>.png`), as the public map of the real set,
+        - `dataset.json`, written last: the set is complete. A second call then returns at once; a killed call goes on
+          where it stopped.
+
+    Raises:
+        PhantomError: `n_images`, `seed` or `workers` out of range, or `root` holds something else or another phantom set.
+    """
+    root = Path(root)
+    wanted = _wanted(n_images, seed, quirks)
+    if workers is not None and workers < 1:
+        raise PhantomError(f"workers is {workers}; use 1 or more, or None for one per CPU core.")
+    if _claim(root, wanted):
+        return root
+    rows = _draw_all(root, n_images, seed, workers, progress)
+    _write_text(root / "patients.csv", "Kaggle_ID,NIH_ID\n" + "".join(f"{row[0]},{row[2]}\n" for row in rows))
+    _write_text(root / "train-rle.csv", _table(rows, quirks))
+    if quirks:
+        _write_text(root / "__MACOSX" / "dicom-images-train" / f"._{rows[0][0]}.dcm", "\0\5\26\7 not a DICOM file")
+    (root / "dataset.partial.json").replace(root / "dataset.json")
+    return root
+
+
+def _wanted(n_images: int, seed: int, quirks: bool) -> dict:
+    for name, value, least in (("n_images", n_images, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise PhantomError(f"{name} is {value!r}; use a whole number of at least {least}.")
+    return {
+        "what": "synthetic chest X-rays (phantoms) drawn by pneumo_lib; no patient data; not for clinical use",
+        "n_images": int(n_images),
+        "seed": int(seed),
+        "quirks": bool(quirks),
+        "generator_version": VERSION,
+    }
+
+
+def _claim(root: Path, wanted: dict) -> bool:
+    """Whether the set is complete; marks the folder as being written otherwise."""
+    for name in ("dataset.json", "dataset.partial.json"):
+        path = root / name
+        if path.exists():
+            try:
+                found = json.loads(path.read_text())
+            except ValueError:
+                found = None
+            if found != wanted:
+                raise PhantomError(
+                    f"{path} describes another data set than n_images={wanted['n_images']}, seed={wanted['seed']}, "
+                    f"quirks={wanted['quirks']}, generator version {VERSION}; choose another folder or delete this one."
+                )
+            return name == "dataset.json"
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise PhantomError(f"{root} exists and holds something else than a phantom data set; choose an empty folder.")
+    _write_text(root / "dataset.partial.json", json.dumps(wanted, indent=2) + "\n")
+    return False
+
+
+def _draw_all(root: Path, n_images: int, seed: int, workers: int | None, progress: bool) -> list[tuple[str, str, str]]:
+    chunks = [range(start, min(start + CHUNK, n_images)) for start in range(0, n_images, CHUNK)]
+    workers = min(workers or os.cpu_count() or 1, len(chunks))
+    rows: dict[int, tuple[str, str, str]] = {}
+    with tqdm(total=n_images, desc="phantoms", unit="image", disable=not progress) as bar:
+        for chunk, done in _results(root, chunks, seed, workers):
+            rows.update(zip(chunk, done, strict=True))
+            bar.update(len(chunk))
+    return [rows[index] for index in range(n_images)]
+
+
+def _results(root: Path, chunks: list[range], seed: int, workers: int):
+    if workers == 1:
+        for chunk in chunks:
+            yield chunk, _draw_chunk(root, chunk, seed)
+        return
+    # Fresh processes: a fork of a process with running threads (PyTorch's, a notebook's) can hang.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        tasks = {pool.submit(_draw_chunk, root, chunk, seed): chunk for chunk in chunks}
+        for task in as_completed(tasks):
+            yield tasks[task], task.result()
+
+
+def _draw_chunk(root: Path, indices: range, seed: int) -> list[tuple[str, str, str]]:
+    """Write a few images; returns their SOP UID, RLE and NIH-like name."""
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        return [_write_one(root, index, seed) for index in indices]
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _write_one(root: Path, index: int, seed: int) -> tuple[str, str, str]:
+    study, series, sop = dicom.uids(seed, index)
+    path = root / "dicom-images-train" / study / series / f"{sop}.dcm"
+    phantom = draw(index, seed)
+    if not path.exists():
+        dicom.write(path, phantom, seed)
+    return sop, rle.encode(phantom.mask), f"{phantom.patient:08d}_{phantom.follow_up:03d}.png"
+
+
+def _table(rows: list[tuple[str, str, str]], quirks: bool) -> str:
+    lines = [f"{sop}, {code}" for sop, code, _ in rows]
+    if not quirks:
+        return "ImageId, EncodedPixels\n" + "".join(line + "\n" for line in lines)
+    untidy = []
+    for k, (sop, code, _) in enumerate(rows[:-1]):
+        untidy += [f"{sop}, {part}" for part in _split(code)]
+        if k % 7 == 0:
+            untidy.append(untidy[-1])
+    ends = ("\r\n", "\n")
+    return "\ufeffImageId, EncodedPixels\r\n" + "".join(line + ends[k % 3 == 0] for k, line in enumerate(untidy))
+
+
+def _split(code: str) -> list[str]:
+    """The code in two rows whose union is the mask, or as it is where it is too short."""
+    numbers = code.split()
+    if len(numbers) < 8:
+        return [code]
+    half = len(numbers) // 4 * 2
+    skipped = sum(map(int, numbers[:half]))
+    second = [str(skipped + int(numbers[half])), *numbers[half + 1 :]]
+    return [" ".join(numbers[:half]), " ".join(second)]
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_bytes(text.encode())
+    temporary.replace(path)

@@ -1,0 +1,191 @@
+"""One phantom from its index: who, in which pose, with or without pleural air, and how it was exposed."""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+
+from pneumo_lib.data.phantom import anatomy, exposure, pneumothorax, skeleton, tissue, vessels
+from pneumo_lib.data.phantom.anatomy import SIDES, Chest, Patient, Pose
+from pneumo_lib.data.phantom.cohort import Case, case, rng
+from pneumo_lib.data.phantom.pneumothorax import Lung
+from pneumo_lib.data.phantom.projection import HALF, SIZE, polyline, splat_lines
+
+
+@dataclass(frozen=True)
+class Phantom:
+    """A synthetic chest X-ray.
+
+    Attributes:
+        image: uint8 (1024, 1024), air dark.
+        mask: bool (1024, 1024), the pleural air.
+        index: its number in the data set.
+        patient: number of the patient.
+        follow_up: number of the patient's examination, from 0.
+        view: "PA" or "AP".
+        sex: "M" or "F".
+        age_years: at this image.
+        pneumothorax: "" or "apical", "lateral", "basal", "apicolateral", "complete", "tension".
+        side: "" or "right", "left": the patient's side of the pneumothorax.
+        devices: names of the support devices in the image.
+        mimics: what imitates a pleural line ("skin fold", "bulla").
+        pixel_mm: pixel spacing in mm.
+        outlines: structure → float (n, 2) pixel (x, y) of its outline, centre line or, for n = 1, a point.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    index: int
+    patient: int
+    follow_up: int
+    view: str
+    sex: str
+    age_years: int
+    pneumothorax: str
+    side: str
+    devices: tuple[str, ...]
+    mimics: tuple[str, ...]
+    pixel_mm: float
+    outlines: dict[str, np.ndarray] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _Air:
+    kind: str = ""
+    side: int = 0
+    sink: float = 0.0
+    push: float = 0.0
+
+
+def _air(this: Case, seed: int) -> _Air:
+    """What kind of pneumothorax the image has, before its geometry is known."""
+    if not this.positive:
+        return _Air()
+    r = rng(seed, "air", this.index)
+    kind = pneumothorax.kind_of(this.area_px, r)
+    side = -1 if r.random() < 0.55 else 1
+    if kind == "complete" and r.random() < 0.5:
+        return _Air("tension", side, r.uniform(1.0, 2.5), r.uniform(1.2, 3.2))
+    return _Air(kind, side, r.uniform(0.8, 2.0) if kind == "basal" else 0.0, 0.0)
+
+
+def _lungs(chest: Chest, where: Pose, air: _Air, area: float, r: np.random.Generator) -> list[Lung]:
+    lungs = [pneumothorax.lung(chest, where.view, side) for side in SIDES]
+    if air.side:
+        k = (air.side + 1) // 2
+        kind = "complete" if air.kind == "tension" else air.kind
+        lungs[k] = pneumothorax.collapse(lungs[k], kind, area, r)
+    return lungs
+
+
+def _air_share(lung: Lung) -> np.ndarray:
+    """Share of the cavity's depth that pleural air fills, float32 (512, 512) in 0..1."""
+    ring = cv2.subtract(filled512(lung.outline()), filled512(lung.outline(visceral=True))).astype(np.float32) / 255
+    # The lung's surface is round: beside its outline the air in front of and behind it shows too.
+    return np.maximum(ring, cv2.GaussianBlur(ring, (0, 0), 5))
+
+
+def filled512(points: np.ndarray) -> np.ndarray:
+    return pneumothorax.filled(points, HALF)
+
+
+def _texture(r: np.random.Generator) -> np.ndarray:
+    """Unevenness of lung tissue, float32 (512, 512) about 0."""
+    total = np.zeros((HALF, HALF), np.float32)
+    for size, strength in ((6, 0.10), (24, 0.08), (90, 0.09), (200, 0.07)):
+        total += (
+            cv2.resize(r.standard_normal((size, size), np.float32), (HALF, HALF), interpolation=cv2.INTER_CUBIC)
+            * strength
+        )
+    return total
+
+
+def _soft_path(who: Patient, where: Pose, chest: Chest, lungs: list[Lung], this: Case, seed: int) -> np.ndarray:
+    """Line integral of everything without fine detail but bones, float32 (512, 512)."""
+    r = rng(seed, "tissue", this.index)
+    cavity = tissue.cavity(who, where, chest)
+    heart = tissue.mediastinum(chest, where)
+    below = tissue.below_diaphragm(who, where, chest)
+    inflated = cavity * (1 - heart) * (1 - below)
+    density = np.float32(who.lung_density * (1.25 - 0.25 * where.inspiration)) * (1 + _texture(r))
+    air = np.zeros_like(cavity)
+    for lung in lungs:
+        if lung.visceral is lung.radius:
+            continue
+        air = np.maximum(air, _air_share(lung))
+        left = np.sum(lung.visceral**2) / np.sum(lung.radius**2)
+        # Collapsed lung keeps its blood: it gets denser, though flow falls too.
+        inside = pneumothorax.filled(lung.outline(visceral=True), HALF).astype(np.float32) / 255
+        density = density * (1 + inside * (min(left**-0.8, 2.0) - 1))
+    trunk = tissue.body(who, where, r) + tissue.breasts(who, where, this.index, seed)
+    solid = np.maximum(trunk, cavity + 2.5 * (cavity > 0)) - inflated - tissue.gas(where, chest, who, this.index, seed)
+    return tissue.SOFT * (np.maximum(solid, 0) + inflated * np.clip(density, 0.05, 1) * (1 - air))
+
+
+def _fine(lungs: list[Lung], who: Patient, where: Pose, r: np.random.Generator) -> np.ndarray:
+    """Segments of vessels and pleural lines at 1024 pixels."""
+    parts = []
+    for lung in lungs:
+        parts.append(vessels.tree(lung, where.view.scale, who.seed + lung.side, 0.16))
+        gap = lung.radius - lung.visceral
+        if lung.visceral is lung.radius:
+            continue
+        line = lung.outline(visceral=True)
+        shown = (gap[:-2] > 2) & (gap[1:-1] > 2)
+        strength = 0.12 * (1 + 0.3 * np.convolve(r.standard_normal(len(line) + 30), np.ones(31) / 5.5, "valid"))
+        parts.append(polyline(line, 0.055 * where.view.scale, np.clip(strength[:-1], 0.03, 0.3))[shown])
+    return np.concatenate(parts)
+
+
+def _outlines(chest: Chest, where: Pose, lungs: list[Lung]) -> dict[str, np.ndarray]:
+    found = {}
+    for lung, name in zip(lungs, ("right", "left"), strict=True):
+        k = (lung.side + 1) // 2
+        found[f"{name} lung"] = lung.outline()
+        found[f"{name} diaphragm"] = where.view.pixels(chest.dome[k])
+        found[f"{name} costophrenic angle"] = where.view.pixels(chest.dome[k][-1:])
+        found[f"{name} lung apex"] = found[f"{name} lung"][[found[f"{name} lung"][:, 1].argmin()]]
+        if lung.visceral is not lung.radius:
+            shown = lung.radius - lung.visceral > 2
+            found["pleural line"] = lung.outline(visceral=True)[shown[:-1]]
+            found["collapsed lung"] = lung.outline(visceral=True)
+    turn = np.linspace(0, 2 * np.pi, 90)
+    x, y, a, b, tilt, _ = chest.ellipsoids[0]
+    u, v = a * np.cos(turn), b * np.sin(turn)
+    ring = np.stack([x + np.cos(tilt) * u - np.sin(tilt) * v, y + np.sin(tilt) * u + np.cos(tilt) * v], axis=1)
+    found["heart"] = where.view.pixels(ring)
+    found["aortic knob"] = where.view.pixels(chest.ellipsoids[4, :2] + np.array([[chest.ellipsoids[4, 2], 0.0]]))
+    return found
+
+
+def draw(index: int, seed: int = 0) -> Phantom:
+    """Draw the index-th phantom of the data set with this seed.
+
+    A pure function of its arguments. Raises ValueError for a negative index or seed (NumPy's own check).
+    """
+    this = case(index, seed)
+    who = anatomy.patient(this.patient, seed)
+    where = anatomy.pose(this, who, seed)
+    air = _air(this, seed)
+    chest = anatomy.chest(who, where, (air.side, air.sink, air.push))
+    r = rng(seed, "drawing", index)
+    lungs = _lungs(chest, where, air, this.area_px, r)
+    mask = pneumothorax.mask(lungs[(air.side + 1) // 2]) if air.side else np.zeros((SIZE, SIZE), bool)
+    soft = _soft_path(who, where, chest, lungs, this, seed)
+    bones = np.zeros((HALF, HALF), np.float32)
+    outlines = _outlines(chest, where, lungs)
+    outlines |= skeleton.draw_ribs(bones, who, where, chest)
+    skeleton.draw_spine(bones, who, where)
+    outlines |= skeleton.draw_shoulders(bones, who, where)
+    path = cv2.resize(soft + bones, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+    splat_lines(path, _fine(lungs, who, where, r))
+    settings = exposure.choose(where.position, r)
+    body = cv2.resize(soft, (64, 64), interpolation=cv2.INTER_AREA) > 0.6
+    image = exposure.to_grey(exposure.develop(path, body, settings, r), settings.gamma)
+    exposure.collimate(image, where.position, r)
+    exposure.annotate(image, where.position, r)
+    side = {-1: "right", 0: "", 1: "left"}[air.side]
+    return Phantom(
+        image, mask, index, this.patient, this.follow_up, where.position, who.sex, where.age_years, air.kind, side,
+        (), (), 10 / where.view.scale, outlines,
+    )  # fmt: skip
