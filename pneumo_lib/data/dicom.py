@@ -21,7 +21,7 @@ OLDEST_YEARS = 120
 _YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _HEADER_TAGS = [
     "SOPInstanceUID", "PatientSex", "PatientAge", "ViewPosition", "SeriesDescription", "PixelSpacing",
-    "ImagerPixelSpacing", "Rows", "Columns",
+    "ImagerPixelSpacing",
 ]  # fmt: skip
 
 
@@ -49,8 +49,9 @@ def read_image(path: str | Path) -> np.ndarray:
     """The X-ray of a DICOM file as uint8 (H, W), air dark (0) and bone bright, as a reader sees it.
 
     Any transfer syntax that pydicom's installed plugins decode. Rescale, the first VOI window (or VOI LUT) and
-    MONOCHROME1 are applied; how stored values become 0..255 is `grayscale.to_uint8`'s affair. 8-bit JPEG Baseline, which
-    all of the challenge's files are, is decoded by libjpeg-turbo through OpenCV, several times faster than pydicom's default.
+    MONOCHROME1 are applied; `grayscale.to_uint8` says how stored values become 0..255. 8-bit JPEG Baseline, which all
+    of the challenge's files are, is decoded by libjpeg-turbo through OpenCV, several times faster than pydicom's
+    default.
 
     Raises:
         DicomError: no DICOM, cut off, several frames, colour, no pixel data, or undecodable.
@@ -168,8 +169,9 @@ def _text(dataset: pydicom.Dataset, keyword: str) -> str:
 
 
 def _spacing(text: str) -> float:
-    match = re.fullmatch(r"(\d{0,4}\.?\d{1,12})\s*(\\.*)?", text, re.ASCII)
-    return float(match[1]) or math.nan if match else math.nan
+    """Row spacing of "row\\column"; NaN where it is no plain positive decimal."""
+    match = re.fullmatch(r"(\d{0,4}\.?\d{1,20}) *(\\.*)?", text, re.ASCII)
+    return (float(match[1]) or math.nan) if match else math.nan
 
 
 def _short(error: Exception) -> str:

@@ -8,10 +8,10 @@ from pydicom.pixels import apply_modality_lut, apply_voi
 def to_uint8(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     """Stored values → uint8 (H, W), air dark.
 
-    Rescale (or modality LUT), then the first VOI LUT or window, then MONOCHROME1 inverted. What becomes 0..255 is, in this
-    order: the VOI LUT's range; the window; with at most 8 bits the whole range that can be stored, so that the challenge's
-    files stay as they are; with more bits the frame's own least to greatest value, padding pixels left out (our choice:
-    detectors seldom use all of their 10 to 16 bits).
+    Rescale (or modality LUT), then the first VOI LUT or window, then MONOCHROME1 inverted. What becomes 0..255 is, in
+    this order: the VOI LUT's range; the window; with at most 8 bits the whole range that can be stored, so that the
+    challenge's files stay as they are; with more bits the frame's own least to greatest value, padding pixels left out
+    (our choice: detectors seldom use all of their 10 to 16 bits).
 
     **Shape**: stored (H, W), any integer type.
 

@@ -1,0 +1,180 @@
+"""The index of a copy of SIIM-ACR: one row an image, from whichever layout the copy has."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from pneumo_lib.data import dicom, layout, rle, table
+from pneumo_lib.data.layout import SiimError
+
+__all__ = ["SiimError", "load_index", "read_image", "read_mask", "report"]
+
+SIDE = 1024
+"""Height and width of the frame in which the challenge's masks are given, in pixels."""
+
+
+def load_index(root: str | Path, patients: str | Path | None = None) -> pd.DataFrame:
+    """One row an image of the copy of SIIM-ACR at or below `root`, sorted by image id.
+
+    Args:
+        root: folder of the DICOM files and their table, or of a PNG mirror.
+        patients: CSV `Kaggle_ID,NIH_ID` that tells the patients; by default `patients.csv` of the copy, if it has one.
+            The DICOM's own PatientID differs from image to image and is not used.
+
+    Returns:
+        Columns `image_id`; `path` (absolute); `rle` (tuple of str, one a row of the table; () where unlabelled);
+        `labelled` (bool: the table has a row); `positive` and `mask_area_px` (at 1024 x 1024; <NA> where unlabelled);
+        `patient_id`, `sex`, `view` (<NA> where unknown); `age_years`, `pixel_spacing_mm` (NaN where unknown).
+        `report` says what was found and left out.
+
+    Raises:
+        SiimError: nothing fits, or it is ambiguous.
+        RleError: a mask that is none.
+    """
+    root = Path(root).expanduser().absolute()
+    files = layout.find(root)
+    if files.kind == "DICOM":
+        source, rows, notes = _dicom_rows(files)
+    else:
+        source, rows, notes = _png_rows(files)
+    index = pd.DataFrame({"image_id": list(rows), "path": [str(path) for path in rows.values()]})
+    index["rle"] = [source.get(image_id, ()) for image_id in rows]
+    index = index.sort_values("image_id", ignore_index=True)
+    index["labelled"] = [len(one) > 0 for one in index.rle]
+    _add_areas(index)
+    _add_patients(index, patients or files.patients, notes)
+    _add_headers(index, notes)
+    notes["archive leftovers left out"] = files.leftovers
+    notes["copies of an image left out"] = files.copies
+    notes["unusable file names left out"] = files.odd_names
+    index.attrs["found"] = {"layout": files.kind, **{what: (len(ids), sorted(ids)[:3]) for what, ids in notes.items()}}
+    return index
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """The X-ray of a DICOM or PNG file as uint8 (H, W), air dark.
+
+    Raises:
+        DicomError, SiimError: unreadable.
+    """
+    return _read_png(Path(path)) if Path(path).suffix.lower() == ".png" else dicom.read_image(path)
+
+
+def read_mask(row) -> np.ndarray:
+    """The mask of a row of the index: bool (1024, 1024).
+
+    Raises:
+        SiimError: the image is unlabelled, which is not the same as negative.
+    """
+    if not row.labelled:
+        raise SiimError(f"Image {row.image_id} is unlabelled and has no mask; select rows where `labelled` is true.")
+    return rle.decode(row.rle, (SIDE, SIDE), row.image_id)
+
+
+def report(index: pd.DataFrame) -> pd.DataFrame:
+    """What `load_index` found and left out: columns `finding`, `count`, `examples`."""
+    labelled = index[index.labelled]
+    found = dict(index.attrs.get("found", {}))
+    rows = [
+        (f"images ({found.pop('layout', 'unknown layout')})", len(index), []),
+        ("labelled", len(labelled), []),
+        ("positive", int(labelled.positive.sum()), []),
+        ("unlabelled (no row or mask)", int((~index.labelled).sum()), index.image_id[~index.labelled].head(3)),
+        ("patients", int(index.patient_id.nunique()), []),
+        ("images without a known patient", int(index.patient_id.isna().sum()), []),
+    ]
+    rows += [(what, count, examples) for what, (count, examples) in found.items()]
+    return pd.DataFrame(
+        [(what, count, ", ".join(examples)) for what, count, examples in rows], columns=["finding", "count", "examples"]
+    )
+
+
+def _dicom_rows(files: layout.Files) -> tuple[dict[str, tuple[str, ...]], dict[str, Path], dict[str, list[str]]]:
+    path, rows = table.choose(files.tables, set(files.images))
+    unique = rows.drop_duplicates()
+    grouped = {image_id: tuple(group) for image_id, group in unique.groupby("image_id", sort=False).rle}
+    notes = {
+        f"rows in {path.name}": rows.image_id.tolist(),
+        "rows that repeat another": rows.image_id[rows.duplicated()].tolist(),
+        "images with several rows": [image_id for image_id, group in grouped.items() if len(group) > 1],
+        "images said to be both negative and positive": [
+            image_id for image_id, group in grouped.items() if len(group) > 1 and rle.EMPTY in group
+        ],
+        "images in the table without a file": [image_id for image_id in grouped if image_id not in files.images],
+    }
+    return grouped, files.images, notes
+
+
+def _png_rows(files: layout.Files) -> tuple[dict[str, tuple[str, ...]], dict[str, Path], dict[str, list[str]]]:
+    names = table.read_names(files.tables)
+    images = {names.get(stem, stem): path for stem, path in files.images.items()}
+    masks = {names.get(stem, stem): path for stem, path in files.masks.items()}
+    used = [image_id for image_id in masks if image_id in images]
+    with ThreadPoolExecutor(_workers()) as pool:
+        encoded = pool.map(lambda image_id: rle.encode(_read_png_mask(masks[image_id])), used)
+        source = {image_id: (text,) for image_id, text in zip(used, encoded, strict=True)}
+    return source, images, {"masks without an image": [image_id for image_id in masks if image_id not in images]}
+
+
+def _add_areas(index: pd.DataFrame) -> None:
+    areas = [np.count_nonzero(read_mask(row)) if row.labelled else None for row in index.itertuples()]
+    index["mask_area_px"] = pd.array(areas, dtype="Int64")
+    index["positive"] = index.mask_area_px > 0
+
+
+def _add_patients(index: pd.DataFrame, path: str | Path | None, notes: dict[str, list[str]]) -> None:
+    known = table.read_patients(Path(path)) if path else {}
+    index["patient_id"] = pd.array([known.get(image_id) for image_id in index.image_id], dtype="string")
+    if path and not index.empty and index.patient_id.isna().all():
+        raise SiimError(
+            f"{path} names none of the images, for example not {index.image_id[0]}; give the map of this copy."
+        )
+
+
+def _add_headers(index: pd.DataFrame, notes: dict[str, list[str]]) -> None:
+    with ThreadPoolExecutor(_workers()) as pool:
+        headers = list(pool.map(_header, index.path))
+    for column, dtype in (
+        ("sex", "string"),
+        ("age_years", "float64"),
+        ("view", "string"),
+        ("pixel_spacing_mm", "float64"),
+    ):
+        index[column] = pd.array([getattr(header, column, None) for header in headers], dtype=dtype)
+    unreadable = [header is None for header in headers]
+    impossible = [header is not None and header.age_impossible for header in headers]
+    notes["impossible ages, taken as missing"] = index.image_id[impossible].tolist()
+    notes["files whose header cannot be read"] = index.image_id[unreadable].tolist()
+
+
+def _header(path: str) -> dicom.Header | None:
+    if path.lower().endswith(".png"):
+        return dicom.Header(None, None, float("nan"), False, None, float("nan"))
+    try:
+        return dicom.read_header(path)
+    except dicom.DicomError:
+        return None  # listed in the report; preparing names the file
+
+
+def _read_png(path: Path) -> np.ndarray:
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise SiimError(f"{path} is no readable PNG; get it again or leave it out.")
+    return image
+
+
+def _read_png_mask(path: Path) -> np.ndarray:
+    """The mask of a PNG file in the challenge's frame: bool (1024, 1024); 0/255 and 0/1 files alike."""
+    image = _read_png(path)
+    mask = image > (127 if image.max() > 1 else 0)
+    if mask.shape[0] != mask.shape[1]:
+        raise SiimError(f"{path} is {mask.shape[0]} x {mask.shape[1]}; masks are square, get the file again.")
+    return cv2.resize(mask.astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST).view(bool)
+
+
+def _workers() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
