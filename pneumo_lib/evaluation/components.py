@@ -35,27 +35,24 @@ def half_levels(thresholds: np.ndarray) -> np.ndarray:
 
 
 def _touching_neighbours() -> np.ndarray:
-    """For each of the 256 states of the ring, one neighbour of every group of neighbours that touch each other.
+    """For each state of a pixel's 3x3 window, one neighbour of every group of neighbours that touch each other.
 
-    Neighbours that touch are one component already; looking up one of them is enough. Packed three bits a neighbour,
-    above a count in the lowest three bits: at most four groups fit around a pixel.
+    Neighbours that touch are one component already, so looking up one of them is enough; at most four groups fit
+    around a pixel. A state has a bit for each of the nine pixels, row by row; the middle one is ignored. Packed: the
+    number of groups in the lowest three bits, then three bits for each one's neighbour on the ring.
     """
-    table = np.zeros(256, dtype=np.int32)
-    for state in range(256):
-        chosen, seen = [], set()
-        for first in range(8):
-            if not state >> first & 1 or first in seen:
-                continue
-            chosen.append(first)
-            group = [first]
-            while group:
-                here = group.pop()
-                seen.add(here)
-                for other in range(8):
-                    touching = max(abs(RING[here][0] - RING[other][0]), abs(RING[here][1] - RING[other][1])) == 1
-                    if touching and state >> other & 1 and other not in seen:
-                        group.append(other)
-        table[state] = len(chosen) | sum(neighbour << 3 * (i + 1) for i, neighbour in enumerate(chosen))
+    touch = [[max(abs(r - s), abs(c - d)) <= 1 for s, d in RING] for r, c in RING]
+    table = np.zeros(512, np.int32)
+    for state in range(512):
+        on = [side for side, (row, column) in enumerate(RING) if state >> (row + 1) * 3 + column + 1 & 1]
+        groups = []
+        while on:
+            group = [on.pop(0)]
+            for side in group:
+                group += [other for other in on if touch[side][other]]
+                on = [other for other in on if other not in group]
+            groups.append(group[0])
+        table[state] = len(groups) | sum(side << 3 * (i + 1) for i, side in enumerate(groups))
     return table
 
 
@@ -133,71 +130,80 @@ def sort_pixels(levels, truth, above, width, order):
 
 @njit(nogil=True, cache=True)
 def _root(parent, pixel):
-    while parent[pixel] > 0:
+    above = parent[pixel]
+    while above != pixel:
+        parent[pixel] = pixel = parent[above]  # path halving
         above = parent[pixel]
-        if parent[above] > 0:  # path halving
-            parent[pixel] = parent[above]
-        pixel = above
     return pixel
 
 
 @njit(nogil=True, cache=True)
-def grow_components(order, ends, steps, touching, removals, survivor_rank, parent, hits, predicted_px, intersection_px):
+def _write_surviving(of_rank, predicted_px, intersection_px):
+    surviving = 0
+    for r in range(predicted_px.size - 1, -1, -1):
+        surviving += of_rank[r + 1]
+        predicted_px[r] = surviving >> 32
+        intersection_px[r] = surviving & 0xFFFFFFFF
+
+
+@njit(nogil=True, cache=True)
+def grow_components(order, ends, steps, touching, rank_of_area, parent, mass, rows, predicted_px, intersection_px):
     """Adds the pixels level by level and writes the surviving pixels of every cell, int32 (B, R) each.
+
+    Area and true pixels travel together as one number, a mass: area << 32 | true pixels.
 
     Args:
         order: int32, the pixels as `sort_pixels` leaves them.
         ends: int32 (B,), how many pixels exceed each threshold.
-        steps: int32 (8,), the ring's steps in the map with its margin.
+        steps: int32 (8,), the ring's steps in the map with its margin; the sixth goes down.
         touching: the table of `_touching_neighbours`.
-        removals: how many removal thresholds, R.
-        survivor_rank: how many removal thresholds an area of 0, 1, 2, ... pixels meets; the last entry is for all
+        rank_of_area: how many removal thresholds an area of 0, 1, 2, ... pixels meets; the last entry is for all
             larger areas.
-        parent, hits: int32, as many as the map with its margin has pixels. `parent` is 0 where a pixel is off, minus
-            the area at a root, else the pixel above; `hits` is the number of true pixels, at a root.
+        parent: int32, one a pixel of the map with its margin: the pixel above in its tree, itself at a root. Read only
+            where a pixel is on, so that it needs no clearing; likewise `mass`, int64, which holds at roots.
+        rows: uint8, alike: whether the pixel to the left, the pixel itself and the one to the right are on, a bit each.
     """
-    parent[:] = 0
-    largest = survivor_rank.size - 1
-    area_of_rank = np.zeros(removals + 1, np.int64)
-    hits_of_rank = np.zeros(removals + 1, np.int64)
+    rows[:] = 0
+    down = steps[5]
+    largest = rank_of_area.size - 1
+    of_rank = np.zeros(predicted_px.shape[1] + 1, np.int64)  # the mass of all components that meet so many thresholds
     done = 0
     for b in range(ends.size - 1, -1, -1):
         for k in range(done, ends[b]):
             pixel = order[k] >> 1
-            hit = order[k] & 1
-            state = 0
-            for side in range(8):
-                state |= (parent[pixel + steps[side]] != 0) << side
-            groups = touching[state]
+            state = rows[pixel - down] | np.int32(rows[pixel]) << 3 | np.int32(rows[pixel + down]) << 6
+            rows[pixel - 1] |= 4
+            rows[pixel] |= 2
+            rows[pixel + 1] |= 1
             root = pixel
-            area = 1
+            parent[pixel] = pixel
+            total = 1 << 32 | (order[k] & 1)
+            counted = 0  # the part of the total that `of_rank` holds, at `counted_rank`
+            counted_rank = 0
+            groups = touching[state]
             for _ in range(groups & 7):
                 groups >>= 3
                 other = _root(parent, pixel + steps[groups & 7])
                 if other == root:
                     continue
-                other_area = -parent[other]
-                rank = survivor_rank[min(other_area, largest)]
-                area_of_rank[rank] -= other_area
-                hits_of_rank[rank] -= hits[other]
-                hit += hits[other]
-                if other_area >= area:
+                other_mass = mass[other]
+                other_rank = rank_of_area[min(other_mass >> 32, largest)]
+                if other_mass > total:  # the smaller tree goes below the larger one
                     parent[root] = other
                     root = other
+                    of_rank[counted_rank] -= counted
+                    counted = other_mass
+                    counted_rank = other_rank
                 else:
                     parent[other] = root
-                area += other_area
-                parent[root] = -area
-            parent[root] = -area
-            hits[root] = hit
-            rank = survivor_rank[min(area, largest)]
-            area_of_rank[rank] += area
-            hits_of_rank[rank] += hit
+                    of_rank[other_rank] -= other_mass
+                total += other_mass
+            mass[root] = total
+            rank = rank_of_area[min(total >> 32, largest)]
+            if rank == counted_rank:
+                of_rank[rank] += total - counted
+            else:
+                of_rank[counted_rank] -= counted
+                of_rank[rank] += total
         done = ends[b]
-        surviving_area = 0
-        surviving_hits = 0
-        for r in range(removals - 1, -1, -1):
-            surviving_area += area_of_rank[r + 1]
-            surviving_hits += hits_of_rank[r + 1]
-            predicted_px[b, r] = surviving_area
-            intersection_px[b, r] = surviving_hits
+        _write_surviving(of_rank, predicted_px[b], intersection_px[b])

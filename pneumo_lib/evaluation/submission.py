@@ -67,8 +67,8 @@ def write(
 def enlarge(mask: np.ndarray) -> np.ndarray:
     """A mask bool (h, h) at 1024x1024: linear interpolation between the pixels, on where it exceeds one half.
 
-    Source: our choice. The removal threshold is counted at the size of the probability map, so the mask, not the map, is
-    enlarged; a component that survived stays, with its steps at the border smoothed.
+    Source: our choice. The removal threshold is counted at the size of the probability map, so the mask, not the map,
+    is enlarged; a component that survived stays, with its steps at the border smoothed.
     """
     mask = np.asarray(mask)
     if mask.dtype != bool or mask.ndim != 2 or mask.shape[0] != mask.shape[1] or not 0 < len(mask) <= SIZE:

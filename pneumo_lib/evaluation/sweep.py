@@ -25,7 +25,7 @@ class SweepError(PneumoError):
 
 
 def scale_removal(thresholds: Iterable[int], size: int) -> np.ndarray:
-    """Removal thresholds of a 512x512 map for maps of size x size: in proportion to area, halves rounded up, at least 1.
+    """Removal thresholds of 512x512 maps for maps of size x size: in proportion to area, halves up, at least 1.
 
     Source: our choice. The deck tests at 512x512; smaller profiles need the same share of the image.
     """
@@ -91,9 +91,7 @@ class _Queue:
 
     def __init__(self, probability: Iterable[np.ndarray], truth: np.ndarray):
         if isinstance(probability, np.ndarray) and probability.shape != truth.shape:
-            raise SweepError(
-                f"probability has shape {probability.shape} and truth {truth.shape}; they must be the same."
-            )
+            raise SweepError(f"probability has shape {probability.shape} and truth {truth.shape}; pass equal ones.")
         self.maps, self.truth, self.next, self.lock = iter(probability), truth, 0, threading.Lock()
 
     def __iter__(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
@@ -135,7 +133,8 @@ class _Scratch:
         self.half = components.half_levels(thresholds)
         self.levels = np.empty(pixels, np.int32)
         self.order = np.empty(pixels, np.int32)
-        self.parent, self.hits = np.empty(padded, np.int32), np.empty(padded, np.int32)
+        self.parent, self.mass = np.empty(padded, np.int32), np.empty(padded, np.int64)
+        self.rows = np.empty(padded, np.uint8)
         self.above, self.above_true = np.empty(len(thresholds), np.int32), np.empty(len(thresholds), np.int32)
         self.steps = np.array([row * (shape[1] + 2) + column for row, column in components.RING], np.int32)
 
@@ -177,10 +176,10 @@ def _sweep_components(queue: _Queue, result: SweepResult, binarization: np.ndarr
             scratch.above,
             scratch.steps,
             components.TOUCHING,
-            len(removal),
             ranks,
             scratch.parent,
-            scratch.hits,
+            scratch.mass,
+            scratch.rows,
             result.predicted_px[n],
             result.intersection_px[n],
         )

@@ -44,8 +44,8 @@ def predict(
     Raises:
         TtaError: an unknown transform, or images that are not uint8 (N, H, W).
 
-    Differs from the paper: nothing is said there on how a moved prediction is put back. Here every geometric transform is
-    undone before the mean, and a pixel that a copy does not show gets no vote from it.
+    Differs from the paper: nothing is said there on how a moved prediction is put back. Here every geometric transform
+    is undone before the mean, and a pixel that a copy does not show gets no vote from it.
     """
     result = np.empty(np.shape(images), np.float32)
     for n, probability in enumerate(stream(model, images, transforms, batch_size, seed, device)):

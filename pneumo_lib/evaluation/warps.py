@@ -1,7 +1,7 @@
 """Random geometric changes of an image that can be undone: each is a pair of coordinate maps, there and back.
 
-A map is float32 (H, W, 2): where (x, y) in the source each pixel of the result is read. Pixel centres are whole numbers,
-so an image can be read between 0 and W - 1.
+A map is float32 (H, W, 2): where (x, y) in the source each pixel of the result is read. Pixel centres are whole
+numbers, so an image can be read between 0 and W - 1.
 
 Every one is kept free of folds, because a fold shows two places of the lung on one pixel and no inverse can tell them
 apart. Hence the differences from the training augmentation of the follow-up code: its elastic transform (alpha 120,

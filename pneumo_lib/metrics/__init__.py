@@ -1,6 +1,18 @@
 """Metrics: overlap, detection, calibration, subgroups and their bootstrap intervals."""
 
 from pneumo_lib.metrics.bootstrap import Interval, bootstrap_interval, paired_bootstrap
+from pneumo_lib.metrics.calibration import expected_calibration_error, reliability
+from pneumo_lib.metrics.detection import (
+    AreaError,
+    Lesions,
+    area_error,
+    auroc,
+    average_precision,
+    largest_component_px,
+    lesions,
+    sensitivity,
+    specificity,
+)
 from pneumo_lib.metrics.overlap import (
     MetricError,
     blank_baseline,
@@ -13,19 +25,32 @@ from pneumo_lib.metrics.overlap import (
     stepwise_iou,
     stepwise_iou_from_counts,
 )
+from pneumo_lib.metrics.groups import subgroups
 
 __all__ = [
+    "AreaError",
     "Interval",
+    "Lesions",
     "MetricError",
+    "area_error",
+    "auroc",
+    "average_precision",
     "blank_baseline",
     "bootstrap_interval",
     "dsc",
     "dsc_from_counts",
+    "expected_calibration_error",
     "iou",
     "iou_from_counts",
+    "largest_component_px",
+    "lesions",
     "paired_bootstrap",
     "pixel_counts",
     "positive_only",
+    "reliability",
+    "sensitivity",
+    "specificity",
     "stepwise_iou",
     "stepwise_iou_from_counts",
+    "subgroups",
 ]

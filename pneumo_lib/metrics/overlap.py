@@ -59,8 +59,8 @@ def iou(predicted: np.ndarray, truth: np.ndarray, empty: float = 1.0) -> np.ndar
 def stepwise_iou(predicted: np.ndarray, truth: np.ndarray, empty: float = 1.0) -> np.ndarray:
     """Share of the thresholds t in {.50, .55, ..., .95} that the IoU exceeds; arguments and result as in `dsc`.
 
-    Source: the follow-up code reports this under the name IoU, and so, probably, do the paper and the deck. It is strict
-    (an IoU of exactly .55 does not pass .55) and counts an image with two empty masks as 1.
+    Source: the follow-up code reports this under the name IoU, and so, probably, do the paper and the deck. It is
+    strict (an IoU of exactly .55 does not pass .55) and counts an image with two empty masks as 1.
     """
     return stepwise_iou_from_counts(*pixel_counts(predicted, truth), empty)
 
