@@ -114,7 +114,7 @@ def _png_rows(files: layout.Files) -> tuple[dict[str, tuple[str, ...]], dict[str
     images = {names.get(stem, stem): path for stem, path in files.images.items()}
     masks = {names.get(stem, stem): path for stem, path in files.masks.items()}
     used = [image_id for image_id in masks if image_id in images]
-    with ThreadPoolExecutor(_workers()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         encoded = pool.map(lambda image_id: rle.encode(_read_png_mask(masks[image_id])), used)
         source = {image_id: (text,) for image_id, text in zip(used, encoded, strict=True)}
     return source, images, {"masks without an image": [image_id for image_id in masks if image_id not in images]}
@@ -136,7 +136,7 @@ def _add_patients(index: pd.DataFrame, path: str | Path | None, notes: dict[str,
 
 
 def _add_headers(index: pd.DataFrame, notes: dict[str, list[str]]) -> None:
-    with ThreadPoolExecutor(_workers()) as pool:
+    with ThreadPoolExecutor(usable_cores()) as pool:
         headers = list(pool.map(_header, index.path))
     for column, dtype in (
         ("sex", "string"),
@@ -176,5 +176,6 @@ def _read_png_mask(path: Path) -> np.ndarray:
     return cv2.resize(mask.astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST).view(bool)
 
 
-def _workers() -> int:
+def usable_cores() -> int:
+    """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,222 @@
+"""Images and masks decoded once and kept as memory-mapped arrays at the sizes that training and evaluation use."""
+
+import contextlib
+import sys
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from pneumo_lib import atomic
+from pneumo_lib.data import origin, siim
+from pneumo_lib.data.filling import fill
+from pneumo_lib.data.resize import MASK_RULES
+from pneumo_lib.data.store import (
+    ARRAYS,
+    MANIFEST,
+    PreparedError,
+    Store,
+    check_array,
+    open_array,
+    other_origin,
+    read_manifest,
+)
+
+__all__ = ["Prepared", "PreparedError", "load", "prepare", "prepare_sizes"]
+
+_COLUMNS = {
+    "image_id": "str",
+    "labelled": "bool",
+    "positive": "boolean",
+    "mask_area_px": "Int64",
+    "patient_id": "string",
+    "sex": "string",
+    "age_years": "float64",
+    "view": "string",
+    "pixel_spacing_mm": "float64",
+}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Arrays of a data set at one size.
+
+    Attributes:
+        images: uint8 0..255 (N, size, size), air dark, read-only memory map.
+        masks: uint8 0/1 (N, size, size), read-only memory map; all 0 for negative and unlabelled images.
+        index: N rows in the same order: the columns of `siim.load_index` without `path` and `rle`.
+        skipped: `image_id`, `error` of the files that `on_error="skip"` left out.
+    """
+
+    images: np.ndarray
+    masks: np.ndarray
+    index: pd.DataFrame
+    skipped: pd.DataFrame
+    size: int
+    folder: Path
+
+
+def prepare(
+    index: pd.DataFrame,
+    folder: str | Path,
+    size: int,
+    workers: int | None = None,
+    on_error: str = "stop",
+    progress: bool = True,
+    mask_rule: str = "area",
+) -> Prepared:
+    """Arrays of the images of `index` at size x size in `folder`; at once where they are there already.
+
+    A killed call is carried on by the next one and ends in the same bytes. Two calls at once are safe: one works, the
+    other waits.
+
+    Args:
+        index: as `siim.load_index` gives it.
+        size: side in pixels, 16..1024.
+        workers: decoding threads; one for each usable core by default. The result does not depend on it.
+        on_error: "stop" at the first bad file, or "skip" it and list it in `skipped`.
+        mask_rule: "area" or "follow-up", see `resize.resize_mask`.
+
+    Raises:
+        PreparedError: the folder holds arrays of another source, the disk is full, an array is damaged, bad arguments.
+        DicomError, SiimError, RleError: a bad file, named, under "stop".
+    """
+    return prepare_sizes(index, {size: folder}, workers, on_error, progress, mask_rule)[size]
+
+
+def prepare_sizes(
+    index: pd.DataFrame,
+    folders: dict[int, str | Path],
+    workers: int | None = None,
+    on_error: str = "stop",
+    progress: bool = True,
+    mask_rule: str = "area",
+) -> dict[int, Prepared]:
+    """As `prepare` for several sizes, each in its own folder, decoding every file once: {256: "a", 512: "b"}."""
+    _check_arguments(index, folders, on_error, mask_rule)
+    folders = {size: Path(folder).absolute() for size, folder in folders.items()}
+    made_from = origin.describe(index, mask_rule)
+    missing = [size for size in folders if not _is_done(folders[size], made_from | {"size": size}, index, on_error)]
+    if missing:
+        with _locked([folders[size] for size in missing], progress):
+            # Another process may have finished them in the meantime.
+            missing = [
+                size for size in missing if not _is_done(folders[size], made_from | {"size": size}, index, on_error)
+            ]
+            stores = {
+                size: Store(folders[size], size, made_from | {"size": size}, on_error == "skip") for size in missing
+            }
+            fill(index, stores, workers or siim.usable_cores(), on_error, progress, mask_rule)
+            for store in stores.values():
+                _finish(store, index)
+    return {size: load(folder) for size, folder in folders.items()}
+
+
+def load(folder: str | Path, check: bool = True) -> Prepared:
+    """The arrays that `prepare` made in `folder`.
+
+    Args:
+        check: compare the arrays with their checksums; once in a process, and about a second for every 2 GB.
+
+    Raises:
+        PreparedError: not there, unfinished, or damaged.
+    """
+    folder = Path(folder).absolute()
+    manifest = read_manifest(folder)
+    if manifest is None:
+        raise PreparedError(f"{folder} holds no finished arrays; run prepare on it (again).")
+    if _crc(folder / "index.csv") != manifest["index"]:
+        raise PreparedError(f"{folder / 'index.csv'} is missing or damaged; delete the folder and prepare it again.")
+    size, n_rows = manifest["origin"]["size"], sum(chunk["rows"] for chunk in manifest["chunks"])
+    index = pd.read_csv(folder / "index.csv", dtype=_COLUMNS, keep_default_na=False, na_values=[""])
+    arrays = []
+    for name in ARRAYS:
+        path = folder / f"{name}.npy"
+        array = open_array(path, (n_rows, size, size))
+        if check:
+            state = path.stat()
+            check_array(path, (state.st_size, state.st_mtime_ns))
+        arrays.append(array)
+    skipped = [pair for chunk in manifest["chunks"] for pair in chunk["skipped"]]
+    return Prepared(*arrays, index, pd.DataFrame(skipped, columns=["image_id", "error"]), size, folder)
+
+
+def _check_arguments(index: pd.DataFrame, folders: dict, on_error: str, mask_rule: str) -> None:
+    for size in folders:
+        if not isinstance(size, (int, np.integer)) or not 16 <= size <= siim.SIDE:
+            raise PreparedError(f"size={size!r} is not possible; give a whole number of pixels from 16 to {siim.SIDE}.")
+    if on_error not in ("stop", "skip"):
+        raise PreparedError(f"on_error={on_error!r} is unknown; choose 'stop' or 'skip'.")
+    if mask_rule not in MASK_RULES:
+        raise PreparedError(f"mask_rule={mask_rule!r} is unknown; choose one of {', '.join(MASK_RULES)}.")
+    if index.empty:
+        raise PreparedError("The index is empty; there is nothing to prepare.")
+
+
+def _is_done(folder: Path, made_from: dict, index: pd.DataFrame, on_error: str) -> bool:
+    """Whether the folder is complete and of this origin; brings its table up to date, should patients be known now."""
+    manifest = read_manifest(folder)
+    if manifest is None:
+        return False
+    if not origin.same(manifest["origin"], made_from):
+        raise other_origin(folder, manifest["origin"], made_from)
+    skipped = [pair for chunk in manifest["chunks"] for pair in chunk["skipped"]]
+    if skipped and on_error == "stop":
+        raise PreparedError(
+            f"{folder} was prepared without {len(skipped)} bad files, the first {skipped[0][0]} ({skipped[0][1]}); "
+            "mend them and delete the folder, or pass on_error='skip'."
+        )
+    if not zlib.crc32(_index_csv(index, skipped)) == manifest["index"] == _crc(folder / "index.csv"):
+        _write_index(folder, manifest, index, skipped)
+    return True
+
+
+def _finish(store: Store, index: pd.DataFrame) -> None:
+    if not store.rows:
+        raise PreparedError(
+            f"{store.folder}: none of the {len(index)} files can be read, {store.chunks[0]['skipped'][0][1]}"
+        )
+    skipped = [pair for chunk in store.chunks for pair in chunk["skipped"]]
+    content = _index_csv(index, skipped)
+    with atomic.replacing(store.folder / "index.csv") as temporary:
+        temporary.write_bytes(content)
+    store.finish({"origin": store.origin, "index": zlib.crc32(content), "chunks": store.chunks})
+
+
+def _write_index(folder: Path, manifest: dict, index: pd.DataFrame, skipped: list[list[str]]) -> None:
+    content = _index_csv(index, skipped)
+    with atomic.replacing(folder / "index.csv") as temporary:
+        temporary.write_bytes(content)
+    atomic.write_json(folder / MANIFEST, manifest | {"index": zlib.crc32(content)})
+
+
+def _index_csv(index: pd.DataFrame, skipped: list[list[str]]) -> bytes:
+    kept = index[~index.image_id.isin([image_id for image_id, _ in skipped])]
+    return kept.reindex(columns=list(_COLUMNS)).to_csv(index=False).encode()
+
+
+def _crc(path: Path) -> int | None:
+    return zlib.crc32(path.read_bytes()) if path.is_file() else None
+
+
+@contextlib.contextmanager
+def _locked(folders: list[Path], progress: bool) -> Iterator[None]:
+    """Holds the folders for this process alone. A killed process lets go by itself."""
+    with contextlib.ExitStack() as stack:
+        for folder in sorted(folders):  # one order for everybody, so that two processes cannot wait for each other
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                lock = FileLock(folder / ".lock")
+                try:
+                    stack.enter_context(lock.acquire(timeout=1))
+                except Timeout:
+                    if progress:
+                        print(f"{folder}: another process prepares it, waiting for it to finish", file=sys.stderr)
+                    stack.enter_context(lock.acquire())
+            except OSError as error:
+                raise PreparedError(f"{folder} cannot be written ({error.strerror}); name another folder.") from error
+        yield

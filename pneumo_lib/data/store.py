@@ -1,0 +1,197 @@
+"""Images and masks on disk, appended chunk by chunk: what a killed process left is checked and carried on with.
+
+A folder holds `images.npy`, `masks.npy` and, while it is being filled, `journal.jsonl`: first what it is made from,
+then a line with row count and checksums for every chunk that is whole. `prepared.json` replaces the journal in the
+end, so a folder with it is complete.
+"""
+
+import errno
+import json
+import shutil
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from pneumo_lib import atomic
+from pneumo_lib.data import origin
+from pneumo_lib.data.siim import usable_cores
+from pneumo_lib.errors import PneumoError
+
+ARRAYS = ("images", "masks")
+MANIFEST = "prepared.json"
+_HEADER_BYTES = 128
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class PreparedError(PneumoError):
+    """Prepared arrays that are missing, damaged, of another source, or that cannot be written."""
+
+
+class Store:
+    """One folder of arrays uint8 (N, size, size) that is being filled.
+
+    Attributes:
+        chunks: of each whole chunk `rows` kept, the CRC-32 of its `images` and `masks`, and what was `skipped`.
+    """
+
+    def __init__(self, folder: Path, size: int, made_from: dict, take_skipped: bool = True):
+        """Opens or begins the folder.
+
+        Raises:
+            PreparedError: what lies there was begun from another origin, or the disk cannot be written.
+        """
+        self.folder, self.size, self.origin = folder, size, made_from
+        self.take_skipped = take_skipped
+        self.journal = folder / "journal.jsonl"
+        self.chunks = self._whole_chunks()
+        try:
+            self._cut_back()
+        except OSError as error:
+            raise self.unwritable(error) from error
+
+    @property
+    def rows(self) -> int:
+        """Rows written and whole."""
+        return sum(chunk["rows"] for chunk in self.chunks)
+
+    def append(self, images: np.ndarray, masks: np.ndarray, skipped: list[list[str]]) -> None:
+        """Writes one chunk, then its line in the journal."""
+        chunk = {"rows": len(images), "images": zlib.crc32(images), "masks": zlib.crc32(masks), "skipped": skipped}
+        try:
+            for name, array in zip(ARRAYS, (images, masks), strict=True):
+                with self._file(name).open("ab") as file:
+                    file.write(memoryview(array).cast("B") if array.size else b"")
+            with self.journal.open("a") as file:
+                file.write(json.dumps(chunk) + "\n")
+        except OSError as error:
+            raise self.unwritable(error) from error
+        self.chunks.append(chunk)
+
+    def check_space(self, rows: int) -> None:
+        """Raises PreparedError where the disk has no room for `rows` rows more."""
+        need, free = rows * self.size**2 * len(ARRAYS), shutil.disk_usage(self.folder).free
+        if free < need:
+            raise PreparedError(
+                f"{self.folder}: needs {need / 1e9:.2f} GB more, but the disk has {free / 1e9:.2f} GB left; "
+                "free some, or name a folder on another disk."
+            )
+
+    def finish(self, manifest: dict) -> None:
+        """Writes the arrays' final headers and the manifest; from here on the folder is complete."""
+        try:
+            for name in ARRAYS:
+                with self._file(name).open("r+b") as file:
+                    file.write(self._header(self.rows))
+            atomic.write_json(self.folder / MANIFEST, manifest)
+            self.journal.unlink()
+        except OSError as error:
+            raise self.unwritable(error) from error
+
+    def unwritable(self, error: OSError) -> PreparedError:
+        """What a failed write means."""
+        what = "the disk is full" if error.errno in _FULL else f"it cannot be written ({error.strerror})"
+        return PreparedError(f"{self.folder}: {what} after {self.rows} images; mend that and run again, it carries on.")
+
+    def _file(self, name: str) -> Path:
+        return self.folder / f"{name}.npy"
+
+    def _header(self, rows: int) -> bytes:
+        """NPY header, padded to a fixed length so that the row count can be put in last."""
+        text = str({"descr": "|u1", "fortran_order": False, "shape": (rows, self.size, self.size)})
+        return (
+            b"\x93NUMPY\x01\x00"
+            + (_HEADER_BYTES - 10).to_bytes(2, "little")
+            + text.ljust(_HEADER_BYTES - 11).encode()
+            + b"\n"
+        )
+
+    def _whole_chunks(self) -> list[dict]:
+        """Journalled chunks up to the first whose bytes are not what the journal says."""
+        lines = self.journal.read_text().split("\n")[:-1] if self.journal.is_file() else []
+        if not lines:
+            return []
+        begun = json.loads(lines[0])
+        if not origin.same(begun, self.origin):
+            raise other_origin(self.folder, begun, self.origin)
+        chunks: list[dict] = []
+        for line in lines[1:]:
+            chunk = json.loads(line)
+            if chunk["skipped"] and not self.take_skipped:
+                break  # decoded again, so that the bad file stops this run as asked
+            first = sum(one["rows"] for one in chunks)
+            if any(chunk_crc(self._file(name), self.size, first, chunk["rows"]) != chunk[name] for name in ARRAYS):
+                break
+            chunks.append(chunk)
+        return chunks
+
+    def _cut_back(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with atomic.replacing(self.journal) as temporary:
+            temporary.write_text("".join(json.dumps(line) + "\n" for line in [self.origin, *self.chunks]))
+        for name in ARRAYS:
+            with self._file(name).open("ab") as file:
+                file.truncate(_HEADER_BYTES + self.rows * self.size**2 if self.rows else 0)
+                if not self.rows:
+                    file.write(self._header(0))
+
+
+def chunk_crc(path: Path, size: int, first: int, rows: int) -> int | None:
+    """CRC-32 of rows of an array file; None where the file is missing or too short."""
+    try:
+        with path.open("rb") as file:
+            file.seek(_HEADER_BYTES + first * size**2)
+            content = file.read(rows * size**2)
+    except OSError:
+        return None
+    return zlib.crc32(content) if len(content) == rows * size**2 else None
+
+
+def read_manifest(folder: Path) -> dict | None:
+    """The manifest of a complete folder; None where it is not complete."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise PreparedError(f"{path} is damaged; delete the folder and prepare it again.") from error
+
+
+def open_array(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
+    """Read-only memory map of an array file of the given shape."""
+    try:
+        array = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError) as error:
+        raise PreparedError(f"{path} is missing or damaged; delete the folder and prepare it again.") from error
+    if array.shape != shape:
+        raise PreparedError(f"{path} has shape {array.shape}, not {shape}; delete the folder and prepare it again.")
+    return array
+
+
+@lru_cache(maxsize=64)
+def check_array(path: Path, state: tuple[int, int]) -> None:
+    """Compares an array file with its checksums; remembered for the file's size and time of change."""
+    manifest, first = read_manifest(path.parent), 0
+    jobs = []
+    for chunk in manifest["chunks"]:
+        jobs.append((first, chunk["rows"], chunk[path.stem]))
+        first += chunk["rows"]
+    size = manifest["origin"]["size"]
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        found = pool.map(lambda job: chunk_crc(path, size, job[0], job[1]), jobs)
+        for (start, rows, expected), crc in zip(jobs, found, strict=True):
+            if crc != expected:
+                raise PreparedError(
+                    f"{path} is damaged in rows {start} to {start + rows - 1}; delete the folder and prepare it again."
+                )
+
+
+def other_origin(folder: Path, there: dict, asked: dict) -> PreparedError:
+    """The error for a folder that is taken by arrays from another origin."""
+    return PreparedError(
+        f"{folder} holds arrays made from {origin.words(there)}, not from {origin.words(asked)}; "
+        "delete that folder or name another."
+    )
