@@ -1,14 +1,13 @@
 """Every binarization threshold (B-TH) with every removal threshold (R-TH), exactly, in one pass over each map."""
 
 import os
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from pneumo_lib.errors import PneumoError
 from pneumo_lib.evaluation import components
+from pneumo_lib.evaluation.map_queue import MapQueue, SweepError, truth_array
 from pneumo_lib.evaluation.sweep_result import SweepResult
 
 DECK_BINARIZATION_THRESHOLDS = np.arange(200, 901) / 1000
@@ -18,10 +17,6 @@ DECK_REMOVAL_THRESHOLDS = np.array([1024, 2048, 3072, 4096])
 """R-TH in pixels of a 512x512 map (the deck; the same values in the follow-up code)."""
 
 RULES = ("component", "mask", "triplet")
-
-
-class SweepError(PneumoError):
-    """Maps, masks or thresholds that cannot be swept."""
 
 
 def scale_removal(thresholds: Iterable[int], size: int) -> np.ndarray:
@@ -65,7 +60,8 @@ def sweep(
 
     Differs from the paper: nothing in the result; one labeling of components for every pair would give the same counts.
     """
-    truth = _checked_truth(truth)
+    truth = truth_array(truth)
+    binarization_thresholds = np.asarray(list(binarization_thresholds))
     binarization = _increasing("binarization_thresholds", binarization_thresholds, np.float32)
     removal = _checked_removal(removal_thresholds, rule)
     shape = (len(truth), len(binarization), len(removal))
@@ -73,53 +69,17 @@ def sweep(
         predicted_px=np.zeros(shape, np.int32),
         intersection_px=np.zeros(shape, np.int32),
         truth_px=np.zeros(len(truth), np.int32),
-        binarization_thresholds=np.asarray(list(binarization_thresholds), np.float64),
+        binarization_thresholds=binarization_thresholds.astype(np.float64),
         removal_thresholds=removal,
         rule=rule,
     )
-    queue = _Queue(probability, truth)
+    queue = MapQueue(probability, truth)
     threads = min(threads or _processors(), len(truth))
     with ThreadPoolExecutor(threads) as pool:
         for worker in [pool.submit(_work, queue, result, binarization) for _ in range(threads)]:
             worker.result()
     queue.check_end()
     return result
-
-
-class _Queue:
-    """Hands out one map after the other to several threads."""
-
-    def __init__(self, probability: Iterable[np.ndarray], truth: np.ndarray):
-        if isinstance(probability, np.ndarray) and probability.shape != truth.shape:
-            raise SweepError(f"probability has shape {probability.shape} and truth {truth.shape}; pass equal ones.")
-        self.maps, self.truth, self.next, self.lock = iter(probability), truth, 0, threading.Lock()
-
-    def __iter__(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-        while True:
-            with self.lock:
-                n = self.next
-                if n >= len(self.truth):
-                    return
-                try:
-                    probability = np.asarray(next(self.maps))
-                except StopIteration:
-                    self.next = len(self.truth)
-                    raise SweepError(
-                        f"probability has {n} maps for {len(self.truth)} truths; pass one for each."
-                    ) from None
-                except BaseException:
-                    self.next = len(self.truth)
-                    raise
-                self.next += 1
-            try:
-                yield n, _checked_map(n, probability, self.truth.shape[1:]), np.ascontiguousarray(self.truth[n])
-            except BaseException:
-                self.next = len(self.truth)  # the other threads stop as well
-                raise
-
-    def check_end(self) -> None:
-        if next(self.maps, None) is not None:
-            raise SweepError(f"probability has more than the {len(self.truth)} maps of truth; pass one for each.")
 
 
 class _Scratch:
@@ -152,14 +112,16 @@ class _Scratch:
         return true_px
 
 
-def _work(queue: _Queue, result: SweepResult, binarization: np.ndarray) -> None:
-    if result.rule == "component":
-        _sweep_components(queue, result, binarization)
-    else:
-        _sweep_masks(queue, result, binarization)
+def _work(queue: MapQueue, result: SweepResult, binarization: np.ndarray) -> None:
+    count = _sweep_components if result.rule == "component" else _sweep_masks
+    try:
+        count(queue, result, binarization)
+    except BaseException:
+        queue.stop()
+        raise
 
 
-def _sweep_components(queue: _Queue, result: SweepResult, binarization: np.ndarray) -> None:
+def _sweep_components(queue: MapQueue, result: SweepResult, binarization: np.ndarray) -> None:
     removal = result.removal_thresholds
     scratch = _Scratch(queue.truth.shape[1:], binarization)
     # Areas beyond the largest removal threshold meet them all, so the table ends there.
@@ -185,7 +147,7 @@ def _sweep_components(queue: _Queue, result: SweepResult, binarization: np.ndarr
         )
 
 
-def _sweep_masks(queue: _Queue, result: SweepResult, binarization: np.ndarray) -> None:
+def _sweep_masks(queue: MapQueue, result: SweepResult, binarization: np.ndarray) -> None:
     """Rules on the whole mask: they need the counts above thresholds only, no components."""
     if result.rule == "triplet":
         top, minimum = result.removal_thresholds[:, 0].astype(np.float32), result.removal_thresholds[:, 1]
@@ -207,21 +169,6 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _checked_truth(truth: np.ndarray) -> np.ndarray:
-    truth = np.asanyarray(truth)
-    if truth.ndim != 3 or truth.size == 0 or truth.dtype not in (bool, np.uint8):
-        raise SweepError(f"truth is {truth.dtype} {truth.shape}; pass bool or uint8 masks (N, H, W), at least one.")
-    return truth
-
-
-def _checked_map(n: int, probability: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    if probability.shape != shape:
-        raise SweepError(f"probability {n} has shape {probability.shape} and its truth {shape}; they must be the same.")
-    if probability.dtype not in (np.float16, np.float32, np.float64):
-        raise SweepError(f"probability {n} has type {probability.dtype}; pass float16 or float32 in 0..1.")
-    return np.ascontiguousarray(probability, np.float16 if probability.dtype == np.float16 else np.float32)
-
-
 def _increasing(name: str, values: Iterable, dtype: type) -> np.ndarray:
     values = np.asarray(list(values))
     cast = values.astype(dtype) if values.ndim == 1 and values.dtype.kind in "iuf" else np.empty(0)
@@ -234,7 +181,7 @@ def _checked_removal(thresholds: Iterable, rule: str) -> np.ndarray:
     if rule not in RULES:
         raise SweepError(f"rule is {rule!r}; choose one of {', '.join(RULES)}.")
     if rule == "triplet":
-        pairs = np.asarray([tuple(pair) for pair in thresholds], np.float64)
+        pairs = np.asarray(list(thresholds), np.float64)
         if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.isfinite(pairs).all():
             raise SweepError("removal_thresholds of rule triplet must be pairs (top threshold, minimum area).")
         return pairs

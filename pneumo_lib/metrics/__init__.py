@@ -13,6 +13,7 @@ from pneumo_lib.metrics.detection import (
     sensitivity,
     specificity,
 )
+from pneumo_lib.metrics.groups import subgroups
 from pneumo_lib.metrics.overlap import (
     MetricError,
     blank_baseline,
@@ -25,7 +26,6 @@ from pneumo_lib.metrics.overlap import (
     stepwise_iou,
     stepwise_iou_from_counts,
 )
-from pneumo_lib.metrics.groups import subgroups
 
 __all__ = [
     "AreaError",
