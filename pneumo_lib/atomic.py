@@ -14,7 +14,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """Gives a temporary name in the folder of `path` to write to; renames it to `path` if the block ends well."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # The suffix stays, because some writers go by it.
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         yield temporary
         temporary.replace(path)

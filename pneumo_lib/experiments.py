@@ -234,4 +234,6 @@ def _scaled(experiment: Experiment, profile: Profile) -> Experiment:
 def differences(experiment: Experiment, other: Experiment) -> dict[str, tuple]:
     """Field → (value in `other`, value in `experiment`) where the two pipelines differ, names and questions aside."""
     mine, theirs = experiment.as_dict(), other.as_dict()
-    return {key: (theirs[key], mine[key]) for key in mine if key not in ("name", "question") and mine[key] != theirs[key]}
+    return {
+        key: (theirs[key], mine[key]) for key in mine if key not in ("name", "question") and mine[key] != theirs[key]
+    }

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from pneumo_lib import experiments, paths
 from pneumo_lib.data import source
 from pneumo_lib.errors import PneumoError
@@ -46,6 +48,27 @@ class Run:
     def final_weights(self) -> Path:
         return self.weights(len(self.experiment.stages))
 
+    @property
+    def stage_files(self) -> list[Path]:
+        """The weights of every stage, in order."""
+        return [self.weights(number + 1) for number in range(len(self.experiment.stages))]
+
+    def first_stage(self) -> Path | None:
+        """The finished first stage that the experiment starts from; `None` where it trains its own.
+
+        Raises:
+            RunError: it has not been trained; says how.
+        """
+        return (
+            self.needs(self.weights(1), "train", self.experiment.starts_from) if self.experiment.starts_from else None
+        )
+
+    def files(self) -> pd.DataFrame:
+        """What lies in the run's folder, with sizes."""
+        found = sorted(path for path in self.folder.glob("*") if path.is_file())
+        sizes = [f"{path.stat().st_size / 1e6:.1f} MB" for path in found]
+        return pd.DataFrame({"size": sizes}, index=pd.Index([paths.shown(path) for path in found], name="file"))
+
     def needs(self, path: Path, notebook: str, experiment: str | None = None) -> Path:
         """`path`, if it is there.
 
@@ -64,7 +87,12 @@ class Run:
 
 
 def start(
-    exp: str = "exp4", data: str = source.PHANTOM, profile: str = "demo", seed: int = 0, split: str = "auto", patients: str = ""
+    exp: str = "exp4",
+    data: str = source.PHANTOM,
+    profile: str = "demo",
+    seed: int = 0,
+    split: str = "auto",
+    patients: str = "",
 ) -> Run:
     """Checks a notebook's parameters and gives the run that they name; nothing is written yet.
 

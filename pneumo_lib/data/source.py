@@ -36,6 +36,12 @@ class Part:
     def __len__(self) -> int:
         return len(self.rows)
 
+    @property
+    def patients(self) -> np.ndarray | None:
+        """Whose image it is, (N,); `None` where the data set does not tell."""
+        known = self.index["patient_id"]
+        return None if known.isna().all() else known.to_numpy(object)
+
 
 @dataclass(frozen=True)
 class Source:
@@ -82,6 +88,15 @@ class Source:
         """The arrays at `size` pixels a side, made when first asked for."""
         return prepared.prepare(self.index, self.folder / str(size), size)
 
+    def prepare(self) -> pd.DataFrame:
+        """Makes the arrays of both stages' sizes; images and megabytes of each."""
+        made = {size: self.at(size) for size in self.profile.image_sizes}
+        rows = {
+            size: {"images": len(one.images), "MB": (one.images.nbytes + one.masks.nbytes) / 1e6}
+            for size, one in made.items()
+        }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("pixels a side").round(1)
+
     @cached_property
     def split(self) -> pd.Series:
         """train / validation / test by image, saved beside the arrays so that every run of every experiment sees the same."""
@@ -94,6 +109,10 @@ class Source:
     def split_rule(self) -> str:
         """The rule in force."""
         return splits.default_rule(self.index) if self.rule == "auto" else self.rule
+
+    def report(self) -> pd.DataFrame:
+        """Sizes, positives and shared patients of each part of the split."""
+        return splits.report(self.index, self.split)
 
     def part(self, name: str, size: int) -> Part:
         """One part of the split ("train", "validation" or "test") at `size` pixels a side."""
@@ -116,13 +135,15 @@ def open_source(data: str, profile: Profile, split: str = "auto", patients: str 
         if not chosen.is_file():
             raise SourceError(f"patients={patients!r} is no file; give the CSV that maps image ids to NIH file names.")
     if data == PHANTOM:
-        return Source(PHANTOM, None, _folder(PHANTOM, profile), profile, split, chosen)
+        return Source(PHANTOM, None, _folder(PHANTOM, profile, split), profile, split, chosen)
     root = Path(str(data)).expanduser().resolve()
     if not root.is_dir():
         raise SourceError(f"data={data!r} is no folder; give {PHANTOM!r} or the folder of a copy of SIIM-ACR.")
     name = paths.slug(root.name)
-    return Source(name, root, _folder(name, profile), profile, split, chosen)
+    return Source(name, root, _folder(name, profile, split), profile, split, chosen)
 
 
-def _folder(name: str, profile: Profile) -> Path:
-    return paths.home() / "runs" / f"{name}-{profile.name}" / "prepared"
+def _folder(name: str, profile: Profile, split: str) -> Path:
+    # A rule asked for by name has runs of its own beside those of the default rule.
+    suffix = "" if split == "auto" else f"-{split}"
+    return paths.home() / "runs" / f"{name}-{profile.name}{suffix}" / "prepared"

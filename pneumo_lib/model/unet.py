@@ -6,11 +6,12 @@ import torch
 from torch import nn
 
 
-def build(experiment) -> nn.Module:
+def build(experiment, pretrained: bool = True) -> nn.Module:
     """The network of an experiment, untrained or with the encoder weights that its profile names.
 
     Args:
         experiment: needs `channels` (1 or 3) and `encoder_weights` ("imagenet" or None).
+        pretrained: False leaves the encoder random whatever the experiment says, for weights that are loaded over it.
 
     Returns:
         Module that maps float (N, C, H, W) in 0..1 to logits float (N, 1, H, W); H and W are multiples of 32.
@@ -23,7 +24,8 @@ def build(experiment) -> nn.Module:
     Differs from the paper: the last layer gives logits, not probabilities; the loss takes them directly, which is the
     same function and numerically safer.
     """
-    model = smp.Unet("resnet34", encoder_weights=experiment.encoder_weights, in_channels=experiment.channels, classes=1)
+    encoder_weights = experiment.encoder_weights if pretrained else None
+    model = smp.Unet("resnet34", encoder_weights=encoder_weights, in_channels=experiment.channels, classes=1)
     model.channels = experiment.channels
     return model
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from pneumo_lib import atomic, paths
@@ -19,7 +19,7 @@ def write(path: Path, model: nn.Module, about: dict) -> None:
     """Writes the network's weights, and `about` (plain values) in the file's header."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with atomic.replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"about": json.dumps(about)})
+        temporary.write_bytes(save(tensors, metadata={"about": json.dumps(about)}))
 
 
 def about(path: Path) -> dict:
@@ -32,7 +32,9 @@ def about(path: Path) -> dict:
         with safe_open(path, framework="pt") as file:
             return json.loads((file.metadata() or {})["about"])
     except (OSError, SafetensorError, KeyError, json.JSONDecodeError) as error:
-        raise WeightsError(f"{paths.shown(path)} is no weights file written by this package ({error}); train it again.") from error
+        raise WeightsError(
+            f"{paths.shown(path)} is no weights file written by this package ({error}); train it again."
+        ) from error
 
 
 def load(path: Path, model: nn.Module) -> nn.Module:
@@ -48,5 +50,7 @@ def load(path: Path, model: nn.Module) -> nn.Module:
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{paths.shown(path)} is damaged ({error}); delete it and train again.") from error
     except RuntimeError as error:
-        raise WeightsError(f"{paths.shown(path)} holds weights of another network; check the experiment's channels.") from error
+        raise WeightsError(
+            f"{paths.shown(path)} holds weights of another network; check the experiment's channels."
+        ) from error
     return model

@@ -14,7 +14,16 @@ from pneumo_lib import atomic, experiments, paths
 from pneumo_lib.errors import PneumoError
 
 FORMAT = 1
-_PACKAGES = ["pneumo-lib", "torch", "segmentation-models-pytorch", "lightning", "albumentations", "pydicom", "numpy", "numba"]
+_PACKAGES = [
+    "pneumo-lib",
+    "torch",
+    "segmentation-models-pytorch",
+    "lightning",
+    "albumentations",
+    "pydicom",
+    "numpy",
+    "numba",
+]
 
 
 class RecordError(PneumoError):
@@ -52,7 +61,10 @@ def about(run) -> dict:
         "split": {
             "rule": run.source.split_rule,
             "images": {part: int((split == part).sum()) for part in ("train", "validation", "test")},
-            "positive": {part: int(((split == part).to_numpy(bool, na_value=False) & positive).sum()) for part in ("train", "validation", "test")},
+            "positive": {
+                part: int(((split == part).to_numpy(bool, na_value=False) & positive).sum())
+                for part in ("train", "validation", "test")
+            },
         },
         "seed": run.seed,
         "environment": environment(),
@@ -88,9 +100,13 @@ def read(folder: Path) -> Record:
         values = json.loads(path.read_text())
         per_image, history = pd.read_csv(path.with_name("per_image.csv")), pd.read_csv(path.with_name("history.csv"))
     except (OSError, ValueError) as error:
-        raise RecordError(f"{paths.shown(path)} is no whole record ({error}); run notebooks/test.ipynb again.") from error
+        raise RecordError(
+            f"{paths.shown(path)} is no whole record ({error}); run notebooks/test.ipynb again."
+        ) from error
     if values.get("format") != FORMAT:
-        raise RecordError(f"{paths.shown(path)} has format {values.get('format')}, not {FORMAT}; run the experiment again.")
+        raise RecordError(
+            f"{paths.shown(path)} has format {values.get('format')}, not {FORMAT}; run the experiment again."
+        )
     found = values["experiment"]
     today = plain(experiments.get(found["name"], found["profile"]).as_dict())
     for field in sorted(set(today) | set(found)):

@@ -60,7 +60,9 @@ class PlainImages(Dataset):
 
     def __getitem__(self, position: int) -> tuple[torch.Tensor, torch.Tensor]:
         row = self.part.rows[position]
-        return torch.from_numpy(np.array(self.part.images[row]))[None], torch.from_numpy(np.array(self.part.masks[row]))[None]
+        return torch.from_numpy(np.array(self.part.images[row]))[None], torch.from_numpy(
+            np.array(self.part.masks[row])
+        )[None]
 
 
 def training_loader(part: Part, batch_size: int, seed: int, stage: int, workers: int) -> DataLoader:

@@ -58,13 +58,17 @@ class Segmentation(lightning.LightningModule):
         return loss
 
     def on_train_epoch_end(self) -> None:
-        batches = self.trainer.num_training_batches
-        self._check_finite(batches - 1)
-        self.log("train_loss", self._loss_sum / batches)
-        self.log("learning_rate", self.plateau.optimizer.param_groups[0]["lr"])
+        self._check_finite(self.trainer.num_training_batches - 1)
         # Stepped here and not by Lightning, which would do so after the checkpoint is written: a resumed run would then
         # miss one step.
         self.plateau.step(float(self.trainer.callback_metrics["val_loss"]))
+
+    def epoch_summary(self) -> dict[str, float]:
+        """The epoch's mean training loss and its learning rate, for a callback at its end."""
+        return {
+            "train_loss": float(self._loss_sum) / self.trainer.num_training_batches,
+            "learning_rate": self.plateau.optimizer.param_groups[0]["lr"],
+        }
 
     def on_validation_epoch_start(self) -> None:
         self._counts: list[torch.Tensor] = []

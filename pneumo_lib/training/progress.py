@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from pneumo_lib import atomic
 
-COLUMNS = ["train_loss", "val_loss", "val_dsc", "val_positive_dsc", "val_iou", "val_stepwise_iou", "learning_rate"]
+VALIDATION = ["val_loss", "val_dsc", "val_positive_dsc", "val_iou", "val_stepwise_iou"]
 
 
 class History(lightning.Callback):
@@ -27,9 +27,10 @@ class History(lightning.Callback):
         self._trained = time.perf_counter()
 
     def on_train_epoch_end(self, trainer, pl_module) -> None:
-        values = {name: float(trainer.callback_metrics[name]) for name in COLUMNS if name in trainer.callback_metrics}
+        values = {name: float(trainer.callback_metrics[name]) for name in VALIDATION}
         self.rows.append(
             {"stage": self.stage, "image_size": self.image_size, "epoch": trainer.current_epoch + 1}
+            | pl_module.epoch_summary()
             | values
             | {
                 "images_per_second": self.images_per_epoch / (self._trained - self._started),

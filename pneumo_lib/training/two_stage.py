@@ -71,16 +71,25 @@ def train(
         TrainingError: other settings than those of what is there, no first stage, a loss that is not finite.
     """
     if (experiment.starts_from is None) != (first_stage is None):
-        raise TrainingError(f"first_stage={first_stage} does not fit {experiment.name}: it starts from {experiment.starts_from}.")
+        raise TrainingError(
+            f"first_stage={first_stage} does not fit {experiment.name}: it starts from {experiment.starts_from}."
+        )
     finished = [first_stage] if first_stage else []
     for number in range(len(finished) + 1, len(experiment.stages) + 1):
         path = run_dir / f"stage{number}.safetensors"
         settings = _settings(experiment, data, number, seed)
         if force or not _is_finished(path, settings):
-            _train_stage(path, settings, experiment, data, number, seed, finished[-1] if finished else None, force, workers)
+            _train_stage(
+                path, settings, experiment, data, number, seed, finished[-1] if finished else None, force, workers
+            )
         finished.append(path)
-    history = pd.concat([pd.read_csv(path.with_suffix(".csv")) for path in finished], ignore_index=True)
-    return Result(history, [weights.about(path) for path in finished])
+    return read(finished)
+
+
+def read(stages: list[Path]) -> Result:
+    """What training left beside the weights of each stage."""
+    history = pd.concat([pd.read_csv(path.with_suffix(".csv")) for path in stages], ignore_index=True)
+    return Result(history, [weights.about(path) for path in stages])
 
 
 def _settings(experiment: Experiment, data: Source, number: int, seed: int) -> dict:
@@ -116,7 +125,7 @@ def _train_stage(path, settings, experiment, data, number, seed, start: Path | N
         path.unlink(missing_ok=True)
     began = time.perf_counter()
     lightning.seed_everything(seed, verbose=False)
-    model = unet.build(experiment).to(memory_format=torch.channels_last)
+    model = unet.build(experiment, pretrained=start is None).to(memory_format=torch.channels_last)
     if start:
         weights.load(start, model)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -129,7 +138,9 @@ def _train_stage(path, settings, experiment, data, number, seed, start: Path | N
     best = ModelCheckpoint(checkpoints, "best", monitor="val_loss", save_weights_only=True, **_CHECKPOINT)
     last = ModelCheckpoint(checkpoints, "last", **_CHECKPOINT)
     keep = average or best
-    trainer = _trainer(device, stage, [Progress(f"{experiment.name}, stage {number}"), history, keep, last], path.parent)
+    trainer = _trainer(
+        device, stage, [Progress(f"{experiment.name}, stage {number}"), history, keep, last], path.parent
+    )
     module = Segmentation(model, experiment)
     _fit(trainer, module, batches, validation, checkpoints / "last.ckpt")
     if average:
@@ -138,7 +149,9 @@ def _train_stage(path, settings, experiment, data, number, seed, start: Path | N
     else:
         module.load_state_dict(torch.load(best.best_model_path, weights_only=True)["state_dict"])
     scores = trainer.validate(module, validation, verbose=False)[0]
-    weights.write(path, model, {"settings": settings, "validation": scores, "cost": _cost(began, history, device, model)})
+    weights.write(
+        path, model, {"settings": settings, "validation": scores, "cost": _cost(began, history, device, model)}
+    )
     shutil.rmtree(checkpoints, ignore_errors=True)
 
 
@@ -150,6 +163,7 @@ def _trainer(device: str, stage: Stage, callbacks: list, folder: Path) -> lightn
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     # One loader process beside a training CPU is a choice, and so is a small number of steps an epoch.
     warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*", module="lightning")
     return lightning.Trainer(
         accelerator=device if device == "cpu" else "gpu",
         devices=1,

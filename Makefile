@@ -1,0 +1,54 @@
+# make book: everything, from a fresh clone to the built book.  make help lists the targets.
+PYTHON ?= python3
+DATA ?= phantom
+PROFILE ?= demo
+SEED ?= 0
+CORES ?= 2
+
+BIN := .venv/bin
+# What the graph starts finds the same environment.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+RUNS := $(BIN)/python -m snakemake --cores $(CORES) --rerun-incomplete --quiet rules host reason
+CONFIG := --config data=$(DATA) profile=$(PROFILE) seed=$(SEED)
+
+.DEFAULT_GOAL := help
+.PHONY: help install book runs graph test lint notebooks clean
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
+	@echo; echo "  Parameters: DATA=phantom or a folder, PROFILE=paper|demo|smoke, SEED=0, CORES=2, PYTHON=python3 (3.11 or newer)"
+
+install: .venv/installed  ## make .venv with the tested versions of everything
+
+# The stamp is written last, so that a cut-off installation is taken up again.
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "$(PYTHON) is too old or missing; say which to use: make PYTHON=python3.11 (or newer)"; exit 1; }
+	@echo "Installing into .venv (PyTorch and its libraries: several GB, a few minutes) ..."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[book,test]'
+	@touch $@
+
+book: .venv/installed  ## write the phantom, run exp1..exp5 and build the book
+	$(RUNS) $(CONFIG) book
+	@echo; echo "The book is in book/_build/html/index.html. Open it with a browser, or serve it:"
+	@echo "  $(BIN)/python -m http.server --directory book/_build/html 8000    then http://localhost:8000"
+
+runs: .venv/installed  ## run exp1..exp5 without the book, e.g. make runs DATA=/data/siim PROFILE=paper
+	$(RUNS) $(CONFIG) runs
+
+graph: .venv/installed  ## what would be run, and why
+	$(BIN)/python -m snakemake --cores $(CORES) --dry-run $(CONFIG) book
+
+test: .venv/installed  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: .venv/installed  ## check style, and that notebooks and their sources agree
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+notebooks: .venv/installed  ## make notebooks/*.ipynb from their sources, notebooks/*.py
+	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py
+
+clean:  ## delete the built book and the runs (not .venv, not data/)
+	rm -rf book/_build book/runs runs .snakemake

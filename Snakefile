@@ -1,0 +1,116 @@
+"""The graph of the whole replication: data → train → sweep → test → book; exp3 waits for exp2's weights.
+
+    snakemake --cores 2 book                                         the five experiments on the phantom, and the book
+    snakemake --cores 8 --config data=/data/siim profile=paper runs  the real thing
+"""
+
+import os
+
+from pneumo_lib import experiments, runs as run_files
+
+DATA, PROFILE, SEED = config.get("data", "phantom"), config.get("profile", "demo"), int(config.get("seed", 0))
+PATIENTS, SPLIT = config.get("patients", ""), config.get("split", "auto")
+EXPERIMENTS = list(experiments.EXPERIMENTS)
+STEPS = ["train", "sweep", "test"]
+RUN = run_files.start("exp1", DATA, PROFILE, SEED, SPLIT, PATIENTS)
+HERE = os.path.relpath(RUN.folder.parent.parent)
+COMMON = f"-p data '{DATA}' -p profile {PROFILE} -p seed {SEED} -p split {SPLIT} -p patients '{PATIENTS}'"
+NOTEBOOK = "python -m pneumo_lib.notebook {input.source} {output} -p exp {wildcards.exp} " + COMMON
+
+
+wildcard_constraints:
+    exp="|".join([*experiments.EXPERIMENTS, *experiments.VARIANTS]),
+    seed=r"\d+",
+
+
+def first_stage(wildcards):
+    """The training that an experiment starts from, if any."""
+    start = experiments.get(wildcards.exp).starts_from
+    return [f"{HERE}/{start}/seed{wildcards.seed}/train.ipynb"] if start else []
+
+
+rule book:
+    input:
+        pages=expand("book/runs/{exp}/{step}.ipynb", exp=EXPERIMENTS, step=STEPS),
+        data="book/runs/data.ipynb",
+        records=expand(f"{HERE}/{{exp}}/seed{SEED}/record.json", exp=EXPERIMENTS),
+        sources=[
+            *glob_wildcards("book/{page,(?!_build|runs).*}.md").page and
+            [f"book/{page}.md" for page in glob_wildcards("book/{page,(?!_build|runs).*}.md").page]
+        ],
+        config=["_config.yml", "_toc.yml"],
+        code=[f"pneumo_lib/report/{name}.py" for name in glob_wildcards("pneumo_lib/report/{name}.py").name],
+    output:
+        "book/_build/html/index.html",
+    shell:
+        "PNEUMO_RECORDS={HERE} jupyter-book build . --path-output book -W --keep-going -q"
+
+
+rule runs:
+    input:
+        expand(f"{HERE}/{{exp}}/seed{SEED}/record.json", exp=EXPERIMENTS),
+
+
+rule data:
+    input:
+        source="notebooks/data.ipynb",
+    output:
+        f"{HERE}/data.ipynb",
+    threads: workflow.cores
+    shell:
+        "python -m pneumo_lib.notebook {input.source} {output} " + COMMON.replace(f"-p seed {SEED} ", "")
+
+
+# The weights are no outputs: Snakemake deletes outputs before it runs a job again, and a training that was cut off, or is
+# finished with the same settings, must find what it left.
+rule train:
+    input:
+        f"{HERE}/data.ipynb",
+        first_stage,
+        source="notebooks/train.ipynb",
+    output:
+        f"{HERE}/{{exp}}/seed{{seed}}/train.ipynb",
+    threads: workflow.cores
+    shell:
+        NOTEBOOK
+
+
+rule sweep:
+    input:
+        f"{HERE}/{{exp}}/seed{{seed}}/train.ipynb",
+        source="notebooks/sweep.ipynb",
+    output:
+        f"{HERE}/{{exp}}/seed{{seed}}/sweep.ipynb",
+    threads: workflow.cores
+    shell:
+        NOTEBOOK
+
+
+rule test:
+    input:
+        f"{HERE}/{{exp}}/seed{{seed}}/sweep.ipynb",
+        source="notebooks/test.ipynb",
+    output:
+        f"{HERE}/{{exp}}/seed{{seed}}/test.ipynb",
+        f"{HERE}/{{exp}}/seed{{seed}}/record.json",
+    threads: workflow.cores
+    shell:
+        NOTEBOOK.replace("{output}", "{output[0]}")
+
+
+rule page:
+    input:
+        f"{HERE}/{{exp}}/seed{SEED}/{{step}}.ipynb",
+    output:
+        "book/runs/{exp}/{step}.ipynb",
+    shell:
+        "python -m pneumo_lib.report.page {input} {output} '{wildcards.exp}: {wildcards.step}'"
+
+
+rule data_page:
+    input:
+        f"{HERE}/data.ipynb",
+    output:
+        "book/runs/data.ipynb",
+    shell:
+        "python -m pneumo_lib.report.page {input} {output} 'The data of these runs'"

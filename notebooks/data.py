@@ -1,0 +1,69 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The data
+#
+# What a copy of the data holds, how it is split, and what it looks like. Nothing is trained here.
+
+# %% tags=["parameters"]
+data: str = "phantom"  # phantom, or the folder of a copy of SIIM-ACR
+profile: str = "demo"  # paper, demo or smoke: the sizes that are prepared, and how many phantoms are made
+split: str = "auto"  # patient, deck, follow-up; auto: patient where patients are known, else deck
+patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
+
+# %%
+from pneumo_lib import runs
+from pneumo_lib.data import siim
+from pneumo_lib.report import data_figures
+
+source = runs.start(data=data, profile=profile, split=split, patients=patients).source
+print(source.label)
+
+# %% [markdown]
+# ## What was found
+#
+# Files without a row in the table are unlabelled, not negative; they take no part.
+
+# %%
+siim.report(source.index)
+
+# %% [markdown]
+# ## A look
+#
+# Images with a pneumothorax above (true mask outlined), without below.
+
+# %%
+data_figures.gallery(source.part("train", source.profile.image_sizes[-1]), source.label)
+
+# %% [markdown]
+# ## Who and how much
+#
+# Most images have no pneumothorax, and most masks are small: both shape the scores.
+
+# %%
+data_figures.overview(source.index, source.label)
+
+# %% [markdown]
+# ## The split
+#
+# A patient with images in training and test would make the test easier than it looks.
+
+# %%
+source.report()
+
+# %% [markdown]
+# The arrays at both sizes, which every experiment reads.
+
+# %%
+source.prepare()

@@ -1,0 +1,81 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Choose the thresholds
+#
+# Predicted probabilities become a mask by two thresholds: pixels above the binarization threshold (B-TH) are on, and connected
+# components smaller than the removal threshold (R-TH) are removed. Both are chosen here, on the validation images.
+
+# %% tags=["parameters"]
+exp: str = "exp4"  # exp1 ... exp5, or a variant: exp3-own, exp5-text
+data: str = "phantom"  # phantom, or the folder of a copy of SIIM-ACR
+profile: str = "demo"  # paper (hours on a GPU), demo (minutes on two cores), smoke (seconds)
+seed: int = 0  # of weights, order and augmentation; another seed is a repeat
+split: str = "auto"  # patient, deck, follow-up; auto: patient where patients are known, else deck
+patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
+tta: str = (
+    "flip"  # test-time augmentation, a comma between: flip, contrast, brightness, crop, elastic, grid, optical; or none
+)
+
+# %%
+from pneumo_lib import runs
+from pneumo_lib.evaluation import steps, sweep
+from pneumo_lib.report import scores, surfaces, tables
+
+run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients)
+transforms = steps.transforms(tta)
+size = run.experiment.image_size
+print(f"{run.experiment.name} at {size} pixels, {run.label}; test-time augmentation: {tta}")
+
+# %% [markdown]
+# ## Predict the validation images
+#
+# The mean over the image and its changed copies, undone.
+
+# %%
+probability, truth = steps.predict(run, "validation", transforms)
+
+# %% [markdown]
+# ## Every pair of thresholds, exactly
+#
+# The deck's grid: B-TH 0.200 to 0.900 by 0.001; R-TH 1,024 to 4,096 pixels of a 512x512 image, here scaled by area.
+
+# %%
+result = sweep.sweep(probability, truth, removal_thresholds=scores.removal_grid(size))
+chosen = result.best("dsc")
+deck = scores.deck_choice(size)
+chosen
+
+# %% [markdown]
+# A flat top means that the exact threshold matters little; a band wider than the curve's height, that these images cannot tell.
+
+# %%
+surfaces.curve(result, "dsc", chosen=chosen, deck=deck, label=f"{run.experiment.name}, validation, {run.label}")
+
+# %%
+surfaces.curve(
+    result, "stepwise_iou", chosen=chosen, deck=deck, label=f"{run.experiment.name}, validation, {run.label}"
+)
+
+# %%
+surfaces.heat_map(result, "dsc", chosen=chosen, label=f"{run.experiment.name}, validation, {run.label}")
+
+# %% [markdown]
+# ## What was chosen
+#
+# Saved for `notebooks/test`, which applies it to images that had no say in it.
+
+# %%
+steps.save_choice(run, chosen, transforms)
+tables.choice(result, chosen, deck)

@@ -1,0 +1,94 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Train one experiment
+#
+# Two stages: the U-Net first learns on small images, then goes on with larger ones from the same weights. Look for a
+# validation loss that still falls when the second stage begins.
+
+# %% tags=["parameters"]
+exp: str = "exp4"  # exp1 ... exp5, or a variant: exp3-own, exp5-text
+data: str = "phantom"  # phantom, or the folder of a copy of SIIM-ACR
+profile: str = "demo"  # paper (hours on a GPU), demo (minutes on two cores), smoke (seconds)
+seed: int = 0  # of weights, order and augmentation; another seed is a repeat
+split: str = "auto"  # patient, deck, follow-up; auto: patient where patients are known, else deck
+patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
+force: bool = False  # train from the beginning although weights are there
+
+# %%
+from pneumo_lib import runs, training
+from pneumo_lib.report import figures, tables
+
+run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients)
+first_stage = run.first_stage()
+print(f"{run.experiment.name}: {run.experiment.question} ({run.label})")
+
+# %% [markdown]
+# ## The pipeline
+#
+# Every setting with where it comes from. The deck leaves the learning rate and the averaging window open.
+
+# %%
+tables.settings(run.experiment)
+
+# %% [markdown]
+# ## The data
+#
+# How many images each part of the split has, and whether training and test images share patients.
+
+# %%
+run.source.report()
+
+# %%
+figures.batch(run.source.part("train", run.experiment.stage1.image_size), run.label, seed=run.seed)
+
+# %% [markdown]
+# ## Training
+#
+# What will be done, then the doing. A run that is cut off goes on where it was when it is started again.
+
+# %%
+training.plan(run.experiment, run.source)
+
+# %%
+result = training.train(run.experiment, run.source, run.folder, seed=run.seed, first_stage=first_stage, force=force)
+
+# %% [markdown]
+# Training loss far below validation loss means that the network knows its images by heart. The dotted line parts the stages.
+
+# %%
+figures.curves(result.history, f"{run.experiment.name}, {run.label}", run.experiment.averaged_epochs)
+
+# %% [markdown]
+# The finished weights of each stage on the validation images, at the pipeline's binarization threshold and without removal.
+# The blank baseline is what predicting nothing would score on the same images.
+
+# %%
+tables.stages(result.stages, run)
+
+# %% [markdown]
+# ## A look at validation images
+#
+# The pneumothorax should be outlined along the pleural line, not as a blob in its middle.
+
+# %%
+figures.first_predictions(run)
+
+# %% [markdown]
+# ## Where things are
+#
+# The weights (safetensors), the history and the settings; `notebooks/sweep` goes on from here.
+
+# %%
+run.files()

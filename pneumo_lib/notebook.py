@@ -1,0 +1,108 @@
+"""Runs a notebook with parameters, strictly: `python -m pneumo_lib.notebook notebooks/train.ipynb out.ipynb -p exp exp4`.
+
+As papermill does, with three differences: an unknown parameter or a value of another type than the default's stops before
+anything runs, the output appears only when the notebook has ended well, and an error is one sentence.
+"""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+import papermill
+from papermill.exceptions import PapermillExecutionError
+from tqdm import tqdm
+
+from pneumo_lib import atomic
+from pneumo_lib.errors import PneumoError
+
+
+class NotebookError(PneumoError):
+    """A notebook, a parameter or a value that does not exist, or a notebook that failed."""
+
+
+def parameters_of(notebook: Path) -> dict[str, dict]:
+    """Name → papermill's description (default, help) of each parameter of a notebook.
+
+    Raises:
+        NotebookError: no such notebook.
+    """
+    if not notebook.is_file():
+        raise NotebookError(f"{notebook} is no notebook; those of the project are in notebooks/.")
+    return papermill.inspect_notebook(str(notebook))
+
+
+def checked(notebook: Path, given: dict[str, str]) -> dict[str, int | bool | str]:
+    """Texts of a command line as values of the types of the notebook's defaults.
+
+    Raises:
+        NotebookError: unknown name or a value of another type.
+    """
+    known = parameters_of(notebook)
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise NotebookError(f"{notebook.name} has no parameter {unknown[0]!r}; it has {', '.join(known)}.")
+    return {name: _typed(name, text, known[name]["default"]) for name, text in given.items()}
+
+
+def _typed(name: str, text: str, default: str) -> int | bool | str:
+    if default in ("True", "False"):
+        if text.lower() not in ("true", "false"):
+            raise NotebookError(f"{name}={text!r} is neither true nor false.")
+        return text.lower() == "true"
+    if re.fullmatch(r"-?\d+", default):
+        if not re.fullmatch(r"-?\d+", text):
+            raise NotebookError(f"{name}={text!r} is no whole number.")
+        return int(text)
+    return text
+
+
+def run(notebook: Path, output: Path, given: dict[str, str]) -> None:
+    """Executes a notebook into `output`; a failed one is kept beside it as `NAME.failed.ipynb`, to look at.
+
+    Raises:
+        NotebookError: see `checked`; or a cell failed: its error, in a sentence.
+    """
+    values = checked(notebook, given)
+    failed = output.with_suffix(".failed.ipynb")
+    with atomic.replacing(output) as temporary:
+        try:
+            papermill.execute_notebook(
+                str(notebook), str(temporary), values, progress_bar=False, stderr_file=_Relay(), stdout_file=_Relay()
+            )
+        except PapermillExecutionError as error:
+            temporary.replace(failed)
+            kind = "" if error.evalue.startswith(error.ename) else f"{error.ename}: "
+            raise NotebookError(
+                f"{notebook.name} stopped: {kind}{error.evalue} (the notebook so far: {failed})"
+            ) from error
+    failed.unlink(missing_ok=True)
+
+
+class _Relay:
+    """Passes on what the notebook prints, as it comes; it belongs on stderr, where all progress goes."""
+
+    def write(self, text: str) -> None:
+        tqdm.write(text.strip("\r"), file=sys.stderr, end="" if text.endswith("\n") else "\n")
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; the exit status is 1 after an error, which is printed as one sentence."""
+    parser = argparse.ArgumentParser(prog="python -m pneumo_lib.notebook", description=__doc__.partition("\n")[0])
+    parser.add_argument("notebook", type=Path)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters")
+    options = parser.parse_args(arguments)
+    try:
+        run(options.notebook, options.output, dict(options.parameters))
+    except NotebookError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

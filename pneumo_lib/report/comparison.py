@@ -1,0 +1,161 @@
+"""Paper, deck and this run side by side: the tables and the verdict of the book and the README."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pneumo_lib import metrics, paths
+from pneumo_lib.experiments import EXPERIMENTS
+from pneumo_lib.report import paper, records, scores
+from pneumo_lib.report.records import Record
+
+# 9,378 of the 12,047 labelled images of the challenge show no pneumothorax.
+CHALLENGE_IMAGES, CHALLENGE_POSITIVE = 12_047, 2_669
+NOT_RUN = "not run"
+
+
+def shown_records() -> list[Record]:
+    """The records that the book shows: those of the folder PNEUMO_RECORDS, else the committed ones in `results/`."""
+    folder = Path(os.environ.get("PNEUMO_RECORDS") or paths.home() / "results" / "phantom-demo")
+    return records.find(folder if folder.is_absolute() else paths.home() / folder)
+
+
+def challenge_blank() -> float:
+    """Mean DSC, IoU and stepwise IoU of predicting nothing on the challenge's labelled images."""
+    return 1 - CHALLENGE_POSITIVE / CHALLENGE_IMAGES
+
+
+def stage_table(found: list[Record], stage: int) -> pd.DataFrame:
+    """IoU after a stage: paper, deck, and this run's on validation with its blank baseline.
+
+    Ours come in two readings, stepwise and plain, because the deck does not say which it reports. Several seeds give their
+    mean with the range behind it.
+    """
+    rows = {}
+    for name in EXPERIMENTS:
+        published = paper.values(f"stage{stage}_iou", name)
+        mine = [_stage(record, stage) for record in found if record.name == name]
+        mine = [one for one in mine if one is not None]
+        if not published and not mine:
+            continue
+        rows[name] = {"paper": _number(published.get("paper"), 4), "deck": _number(published.get("deck"), 4)} | {
+            title: _spread([one[key] for one in mine])
+            for title, key in (
+                ("ours, stepwise IoU", "val_stepwise_iou"),
+                ("ours, IoU", "val_iou"),
+                ("ours, blank", "blank"),
+            )
+        }
+        rows[name]["seeds"] = len(mine)
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _stage(record: Record, stage: int) -> dict | None:
+    """Validation scores after a stage of a record; exp3's first stage is exp2's, and is shown there only."""
+    for one in record.values["stages"]:
+        if one["settings"]["stage"] == stage:
+            split = record.values["split"]
+            blank = 1 - split["positive"]["validation"] / split["images"]["validation"]
+            return one["validation"] | {"blank": blank}
+    return None
+
+
+def test_table(found: list[Record]) -> pd.DataFrame:
+    """The deck's test table: IoU with thresholds and mean DSC without removal; ours with 95 % intervals."""
+    deck = {name: paper.values("test", name) for name in ("iou", "dsc")}
+    rows = {
+        source: {"mean DSC": _number(deck["dsc"][column], 4), "IoU": _number(deck["iou"][column], 4)}
+        for source, column in (("paper (3,205 hidden images)", "paper"), ("deck (1,830 images)", "deck"))
+    }
+    for record in found:
+        name = record.name if record.values["seed"] == 0 else f"{record.name}, seed {record.values['seed']}"
+        honest = record.values["test"][scores.HONEST]["scores"]
+        rows[name] = {
+            "mean DSC": scores.interval_text(honest["dsc"]),
+            "stepwise IoU": scores.interval_text(honest["stepwise_iou"]),
+            "IoU": scores.interval_text(honest["iou"]),
+            "positive-only DSC": scores.interval_text(honest["positive_dsc"]),
+            "mean DSC chosen on test": _mean(record.values["test"][scores.AS_DECK]["scores"]["dsc"]),
+            "optimism": scores.interval_text(record.values["optimism"]),
+            "blank": _mean(record.values["test"][scores.BLANK]["scores"]["dsc"]),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("–")
+
+
+def answer_table(found: list[Record]) -> pd.DataFrame:
+    """The whole answer, one row an experiment: IoU after its last stage (paper, deck), and ours on test with the blank."""
+    rows = {}
+    for name, experiment in EXPERIMENTS.items():
+        published = paper.values(f"stage{len(experiment.stages)}_iou", name)
+        mine = [record for record in found if record.name == name]
+        rows[name] = {
+            "paper: IoU": _number(published.get("paper"), 4),
+            "deck: IoU": _number(published.get("deck"), 4),
+        }
+        for title, key in (
+            ("stepwise IoU", "stepwise_iou"),
+            ("mean DSC", "dsc"),
+            ("positive-only DSC", "positive_dsc"),
+        ):
+            values = [record.values["test"][scores.HONEST]["scores"][key] for record in mine]
+            rows[name][f"ours: {title}"] = (
+                scores.interval_text(values[0]) if len(values) == 1 else _spread([v[0] for v in values])
+            )
+        blanks = {_mean(record.values["test"][scores.BLANK]["scores"]["dsc"]) for record in mine}
+        rows[name]["ours: predict nothing"] = ", ".join(sorted(blanks)) or NOT_RUN
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def label(found: list[Record]) -> str:
+    """What "ours" is, for a caption: data, profile and seeds of the records, or that nothing was run."""
+    if not found:
+        return "not run: make book"
+    data = sorted({record.label.rpartition(", seed")[0] for record in found})
+    seeds = sorted({record.values["seed"] for record in found})
+    return f"{'; '.join(data)}; seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
+
+def best(found: list[Record]) -> Record:
+    """The record with the highest mean DSC on test, thresholds chosen on validation."""
+    return max(found, key=lambda record: record.values["test"][scores.HONEST]["scores"]["dsc"][0])
+
+
+def verdict(found: list[Record]) -> str:
+    """What these records can and cannot say, as Markdown."""
+    if not found:
+        return "**Not run.** `make book` runs the five experiments on the phantom."
+    top = best(found)
+    honest, blank = top.values["test"][scores.HONEST]["scores"], top.values["test"][scores.BLANK]["scores"]["dsc"][0]
+    gain = metrics.paired_bootstrap(top.per_image["dsc"], top.per_image["truth_px"] == 0, top.per_image["patient_id"])
+    clear = "above" if gain.low > 0 else "not clearly above"
+    text = [
+        f"**{label(found)}.** The best of the five pipelines there is {top.name}: mean DSC "
+        f"{scores.interval_text(honest['dsc'])}, {clear} the {blank:.3f} of predicting nothing "
+        f"(gain {scores.interval_text(gain)}); on the images with a pneumothorax alone "
+        f"{scores.interval_text(honest['positive_dsc'])}."
+    ]
+    if all(record.values["synthetic"] for record in found):
+        text.append(
+            "These figures come from synthetic X-rays at a reduced scale. They show that the method runs whole, not that the "
+            "paper's scores are reached on patients: **that was not run**, because the challenge's data may not be passed on."
+        )
+    return "\n\n".join(text)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _mean(interval) -> str:
+    return "–" if interval is None else f"{interval[0]:.3f}"
+
+
+def _spread(values: list[float]) -> str:
+    """Mean, and the range over seeds where there are several."""
+    values = [value for value in values if value is not None]
+    if not values:
+        return NOT_RUN
+    spread = f" ({min(values):.3f}–{max(values):.3f})" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}"

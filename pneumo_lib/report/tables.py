@@ -1,0 +1,101 @@
+"""Tables of a notebook: settings, stages, thresholds, images."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from pneumo_lib import experiments, metrics
+from pneumo_lib.data.source import Part
+from pneumo_lib.evaluation.sweep_result import Choice, SweepResult
+from pneumo_lib.report.records import Record
+from pneumo_lib.report.scores import interval_text
+from pneumo_lib.runs import Run
+
+
+def settings(experiment: experiments.Experiment) -> pd.DataFrame:
+    """One row a setting: value here, value at the paper's scale, source and meaning."""
+    paper = experiments.get(experiment.name, "paper")
+    rows = {}
+    for field in dataclasses.fields(experiment):
+        here, there = getattr(experiment, field.name), getattr(paper, field.name)
+        rows[field.name] = {
+            "here": _text(here),
+            "at the paper's scale": _text(there),
+            "source": field.metadata["source"],
+            "meaning": field.metadata["meaning"],
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").drop(index=["name", "question"])
+
+
+def _text(value) -> str:
+    if isinstance(value, experiments.Stage):
+        return f"{value.image_size} px, batch {value.batch_size}, {value.epochs} epochs"
+    return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def stages(about: list[dict], run: Run) -> pd.DataFrame:
+    """Validation scores and cost of each finished stage, with the blank baseline of the same images."""
+    positive = run.source.part("validation", run.experiment.stage1.image_size).index["positive"]
+    rows = {}
+    for stage in about:
+        scores = stage["validation"]
+        rows[f"stage {stage['settings']['stage']} of {stage['settings']['experiment']['name']}"] = {
+            "loss": scores["val_loss"],
+            "mean DSC": scores["val_dsc"],
+            "positive-only DSC": scores["val_positive_dsc"],
+            "IoU": scores["val_iou"],
+            "stepwise IoU": scores["val_stepwise_iou"],
+            "blank baseline": metrics.blank_baseline(positive),
+            "minutes": stage["cost"]["seconds_training"] / 60,
+            "images/s": stage["cost"]["images_per_second"],
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").round(3)
+
+
+def choice(result: SweepResult, chosen: Choice, deck: tuple[float, int]) -> pd.DataFrame:
+    """Chosen and deck's thresholds with their mean scores on the swept images."""
+    rows = {"chosen here": chosen[:2], "the deck's": deck}
+    table = {}
+    for name, (b, r) in rows.items():
+        at = result.index(b, r)
+        table[name] = {"B-TH": b, "R-TH": r} | {
+            title: result.mean(metric)[at]
+            for metric, title in (("dsc", "mean DSC"), ("iou", "IoU"), ("stepwise_iou", "stepwise IoU"))
+        }
+    return pd.DataFrame.from_dict(table, orient="index").round(4)
+
+
+def per_image(part: Part, predicted: np.ndarray, truth: np.ndarray) -> pd.DataFrame:
+    """One row an image: id, patient, pixels and scores of bool masks (N, H, W)."""
+    predicted_px, truth_px, intersection_px = metrics.pixel_counts(predicted, truth)
+    counts = (predicted_px, truth_px, intersection_px)
+    return pd.DataFrame(
+        {
+            "image_id": part.index["image_id"],
+            "patient_id": part.index["patient_id"],
+            "truth_px": truth_px,
+            "predicted_px": predicted_px,
+            "intersection_px": intersection_px,
+            "dsc": metrics.dsc_from_counts(*counts).round(6),
+            "iou": metrics.iou_from_counts(*counts).round(6),
+            "stepwise_iou": metrics.stepwise_iou_from_counts(*counts),
+        }
+    )
+
+
+def record(found: Record) -> pd.DataFrame:
+    """A record in one column, for the end of a notebook."""
+    values = found.values
+    images, positive = values["split"]["images"], values["split"]["positive"]
+    rows = {
+        "experiment": found.name,
+        "data, profile, seed": found.label,
+        "images (with pneumothorax)": ", ".join(f"{part} {images[part]} ({positive[part]})" for part in images),
+        "split": values["split"]["rule"],
+        "test-time augmentation": ", ".join(values["transforms"]) or "none",
+        "optimism of choosing on test": interval_text(values["optimism"]),
+        "device": values["stages"][-1]["cost"]["device"],
+        "commit": values["environment"]["commit"] or "not in a repository",
+    }
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["this run"])
