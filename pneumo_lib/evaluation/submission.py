@@ -52,7 +52,8 @@ def write(
         mask = next(masks, None)
         if mask is None:
             raise SubmissionError(f"masks has {len(rows)} entries for {len(ids)} ids; pass one for each.")
-        rows[image_id] = rle.encode(enlarge(mask)) if np.any(mask) else rle.EMPTY
+        mask = _checked(mask)
+        rows[image_id] = rle.encode(enlarge(mask)) if mask.any() else rle.EMPTY
     if next(masks, None) is not None:
         raise SubmissionError(f"masks has more than the {len(ids)} entries of ids; pass one for each.")
     with replacing(path) as temporary:
@@ -70,10 +71,7 @@ def enlarge(mask: np.ndarray) -> np.ndarray:
     Source: our choice. The removal threshold is counted at the size of the probability map, so the mask, not the map,
     is enlarged; a component that survived stays, with its steps at the border smoothed.
     """
-    mask = np.asarray(mask)
-    if mask.dtype != bool or mask.ndim != 2 or mask.shape[0] != mask.shape[1] or not 0 < len(mask) <= SIZE:
-        raise SubmissionError(f"a mask is {mask.dtype} {mask.shape}; pass square bool masks of at most {SIZE} pixels.")
-    if len(mask) == SIZE:
+    if len(_checked(mask)) == SIZE:
         return mask
     return cv2.resize(mask.astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_LINEAR) > 0.5
 
@@ -97,6 +95,13 @@ def check(path: str | os.PathLike, sample: str | os.PathLike | None = None) -> N
             _check_runs(row[1], f"{path}, {row[0]}")
     if _order(ids, sample) != ids:
         raise SubmissionError(f"{path} does not follow the order of {sample}; write it again with that sample.")
+
+
+def _checked(mask: np.ndarray) -> np.ndarray:
+    mask = np.asarray(mask)
+    if mask.dtype != bool or mask.ndim != 2 or mask.shape[0] != mask.shape[1] or not 0 < len(mask) <= SIZE:
+        raise SubmissionError(f"a mask is {mask.dtype} {mask.shape}; pass square bool masks of at most {SIZE} pixels.")
+    return mask
 
 
 def _check_runs(encoded: str, where: str) -> None:

@@ -22,10 +22,12 @@ class Warp:
     def __init__(self, there: np.ndarray, back: np.ndarray, votes: np.ndarray | None = None):
         """there: (H, W, 2), read by the warped image. back: its inverse. votes: bool (H, W), where `back` holds."""
         self.there, self.back = there, back
-        height, width = back.shape[:2]
-        x, y = back[..., 0], back[..., 1]
-        inside = (np.minimum(x, y) >= -EDGE_PX) & (x <= width - 1 + EDGE_PX) & (y <= height - 1 + EDGE_PX)
-        self.votes = inside if votes is None else inside & votes
+        # Next to the edge a pixel may be interpolated from one that shows mirrored content; it does not vote either.
+        source = cv2.remap(
+            _inside(there).astype(np.float32), back, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
+        shown = _inside(back) & (source > 0.999)
+        self.votes = shown if votes is None else shown & votes
 
     def forward(self, image: np.ndarray) -> np.ndarray:
         """The warped image; beyond the source's edge it is mirrored."""
@@ -106,6 +108,12 @@ def optical_distortion(rng: np.random.Generator, height: int, width: int, limit:
     offset = grid(height, width) - centre
     squared = (offset**2).sum(axis=-1, keepdims=True) / (centre**2).sum()
     return inverse(centre + offset * (1 + np.float32(k) * squared))
+
+
+def _inside(positions: np.ndarray) -> np.ndarray:
+    """bool (H, W): whether a position (x, y) lies between the centres of the image's outermost pixels."""
+    limit = np.array(positions.shape[1::-1]) - 1
+    return ((positions >= -EDGE_PX) & (positions <= limit + EDGE_PX)).all(axis=-1)
 
 
 def _without_folds(field: np.ndarray, steepest: float = 0.5) -> np.ndarray:

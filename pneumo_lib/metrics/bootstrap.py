@@ -35,12 +35,12 @@ def bootstrap_interval(
         images, so patients with many images weigh more, as they do in the plain mean.
 
     Raises:
-        MetricError: no values, NaN among them, another number of groups, or a level outside 0..1.
+        MetricError: no values, NaN among them, another number of groups, n below 1, or a level outside 0..1.
 
     Source: our choice; the paper and the deck give no intervals.
     """
     values = np.asarray(values, dtype=np.float64)
-    _check(values, groups, level)
+    _check(values, groups, n, level)
     clusters, size = _cluster_sums(values.reshape(len(values), -1), groups)
     rng = np.random.default_rng(seed)
     means = np.concatenate([_resampled_means(rng, clusters, size, min(256, n - i)) for i in range(0, n, 256)])
@@ -69,13 +69,15 @@ def paired_bootstrap(
     return bootstrap_interval(a - b, groups, n, seed, level)
 
 
-def _check(values: np.ndarray, groups: ArrayLike | None, level: float) -> None:
+def _check(values: np.ndarray, groups: ArrayLike | None, n: int, level: float) -> None:
     if values.ndim == 0 or len(values) == 0:
         raise MetricError("values is empty; a bootstrap needs at least one image.")
     if np.isnan(values).any():
         raise MetricError("values holds NaN; leave those images out first, in groups too.")
     if groups is not None and len(groups) != len(values):
         raise MetricError(f"groups has {len(groups)} entries for {len(values)} values; pass one patient an image.")
+    if n < 1:
+        raise MetricError(f"n is {n}; pass 1 resample or more.")
     if not 0 < level < 1:
         raise MetricError(f"level is {level}; pass a share between 0 and 1, such as 0.95.")
 

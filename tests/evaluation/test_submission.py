@@ -1,0 +1,104 @@
+import csv
+
+import numpy as np
+import pytest
+
+from pneumo_lib import metrics
+from pneumo_lib.data import rle
+from pneumo_lib.evaluation import submission
+from pneumo_lib.evaluation.submission import SubmissionError
+
+
+def disc(size, radius, row=0.5, column=0.5):
+    y, x = (np.indices((size, size)) + 0.5) / size
+    return (y - row) ** 2 + (x - column) ** 2 < radius**2
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_masks_of_1024_pixels_are_written_as_they_are(tmp_path):
+    masks = [disc(1024, 0.2), np.zeros((1024, 1024), bool), np.ones((1024, 1024), bool)]
+    path = submission.write(tmp_path / "out" / "submission.csv", ["a", "b", "c"], iter(masks))
+    header, *rows = rows_of(path)
+    assert header == ["ImageId", "EncodedPixels"]
+    assert [image_id for image_id, _ in rows] == ["a", "b", "c"]
+    assert rows[1][1] == "-1"
+    for mask, (_, encoded) in zip(masks, rows, strict=True):
+        assert (rle.decode(encoded) == mask).all()
+    assert path.read_bytes().endswith(b"\n") and b"\r" not in path.read_bytes()
+
+
+def test_smaller_masks_are_enlarged_smoothly():
+    true = disc(1024, 0.1)
+    enlarged, blocky = submission.enlarge(disc(256, 0.1)), np.kron(disc(256, 0.1), np.ones((4, 4), bool))
+    ours, nearest = (metrics.dsc(mask[None], true[None])[0] for mask in (enlarged, blocky))
+    assert ours > nearest > 0.97
+    assert submission.enlarge(true) is true
+    # A single pixel of 512 stays, with its area.
+    one = np.zeros((512, 512), bool)
+    one[3, 5] = True
+    assert np.argwhere(submission.enlarge(one)).tolist() == [[6, 10], [6, 11], [7, 10], [7, 11]]
+    assert submission.enlarge(np.ones((100, 100), bool)).all()
+
+
+def test_the_order_of_a_sample_submission(tmp_path):
+    sample = tmp_path / "sample.csv"
+    sample.write_text("﻿ImageId,EncodedPixels\nc,1 2\na,1 2\na,5 6\nb,-1\n", encoding="utf-8")
+    masks = [disc(64, r) for r in (0.1, 0.2, 0.3)]
+    rows = rows_of(submission.write(tmp_path / "s.csv", ["a", "b", "c"], masks, sample))[1:]
+    assert [image_id for image_id, _ in rows] == ["c", "a", "b"]
+    assert (rle.decode(rows[0][1]) == submission.enlarge(masks[2])).all()
+    with pytest.raises(SubmissionError, match="lack 1 images of .*sample.csv and hold 2 others"):
+        submission.write(tmp_path / "t.csv", ["a", "b", "x", "y"], [], sample)
+    unordered = tmp_path / "u.csv"
+    submission.write(unordered, ["a", "b", "c"], masks)
+    with pytest.raises(SubmissionError, match="order"):
+        submission.check(unordered, sample)
+
+
+SMALL = np.zeros((8, 8), bool)
+
+
+@pytest.mark.parametrize(
+    ("ids", "masks", "message"),
+    [
+        (["a", "b", "a"], [SMALL] * 3, "holds a more than once"),
+        (["a", "b"], [SMALL], "1 entries for 2 ids"),
+        (["a"], [SMALL] * 2, "more than the 1 entries"),
+        (["a"], [SMALL.astype(float)], "pass square bool masks"),
+        (["a"], [SMALL[:4]], "square"),
+        (["a"], [np.zeros((2048, 2048), bool)], "at most 1024"),
+    ],
+)
+def test_what_cannot_be_submitted_is_not_written(tmp_path, ids, masks, message):
+    with pytest.raises(SubmissionError, match=message):
+        submission.write(tmp_path / "s.csv", ids, masks)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_file_is_kept(tmp_path):
+    path = tmp_path / "s.csv"
+    path.write_text("mine")
+    with pytest.raises(SubmissionError, match="exists; remove it"):
+        submission.write(path, ["a"], [SMALL])
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,-1\n", "must begin with the header"),
+        ("ImageId,EncodedPixels\na,-1,3\n", "line 2: expected two columns, found 3"),
+        ("ImageId,EncodedPixels\na,1048570 7\n", "a: .*past the last pixel"),
+        ("ImageId,EncodedPixels\na,1 2 3\n", "pairs"),
+        ("ImageId,EncodedPixels\na,-1\na,-1\n", "more than once"),
+    ],
+)
+def test_check_reads_as_the_challenge_does(tmp_path, text, message):
+    path = tmp_path / "s.csv"
+    path.write_text(text)
+    with pytest.raises(SubmissionError, match=message):
+        submission.check(path)

@@ -1,0 +1,311 @@
+"""Metrics against values worked out by hand, against other libraries, and against what must always hold."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import segmentation_models_pytorch.metrics as smp_metrics
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+from torchmetrics.functional import classification as oracle
+
+from pneumo_lib import metrics
+from pneumo_lib.metrics import MetricError
+
+NAN = float("nan")
+MASKS = arrays(bool, (3, 4, 5))
+
+
+def row(*pixels):
+    return np.array([[pixels]], bool)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "truth", "dsc", "iou", "stepwise"),
+    [
+        (row(0, 0, 0, 0), row(0, 0, 0, 0), 1, 1, 1),  # both empty
+        (row(0, 0, 0, 0), row(0, 1, 0, 0), 0, 0, 0),  # one pixel missed
+        (row(0, 1, 0, 0), row(0, 0, 0, 0), 0, 0, 0),  # one pixel too many
+        (row(0, 1, 0, 0), row(0, 1, 0, 0), 1, 1, 1),  # one pixel, right
+        (row(1, 1, 1, 1), row(1, 1, 1, 1), 1, 1, 1),  # full
+        (row(1, 1, 0, 0), row(0, 0, 1, 1), 0, 0, 0),  # beside each other
+        (row(1, 1, 1, 0), row(0, 1, 1, 1), 4 / 6, 2 / 4, 0),  # IoU .5 does not pass t = .5
+        (row(1, 1, 1, 1), row(0, 1, 1, 1), 6 / 7, 3 / 4, 0.5),  # .75 passes .50, .55, .60, .65, .70
+        (row(1, 1, 1, 0), row(1, 1, 0, 0), 4 / 5, 2 / 3, 0.4),  # .667 passes .50, .55, .60, .65
+    ],
+)
+def test_overlap_by_hand(predicted, truth, dsc, iou, stepwise):
+    assert metrics.dsc(predicted, truth).tolist() == [dsc]
+    assert metrics.iou(predicted, truth).tolist() == [iou]
+    assert metrics.stepwise_iou(predicted, truth).tolist() == [stepwise]
+
+
+@pytest.mark.parametrize("twentieths", range(21))
+def test_stepwise_iou_is_strict_at_every_threshold(twentieths):
+    # IoU = k / 20 exactly: it passes the thresholds 10/20, ..., 19/20 that are below k.
+    expected = len([t for t in range(10, 20) if t < twentieths]) / 10
+    assert metrics.stepwise_iou_from_counts(20, twentieths, twentieths) == expected
+    assert metrics.stepwise_iou_from_counts(20 * 10**7, twentieths * 10**7, twentieths * 10**7) == expected
+
+
+@pytest.mark.parametrize("empty", [0.0, 0.5, NAN])
+def test_the_policy_for_two_empty_masks_is_an_argument(empty):
+    predicted, truth = np.zeros((2, 2, 2), bool), np.zeros((2, 2, 2), bool)
+    truth[1, 0, 0] = True
+    for metric in (metrics.dsc, metrics.iou, metrics.stepwise_iou):
+        np.testing.assert_array_equal(metric(predicted, truth, empty), [empty, 0])
+
+
+@given(MASKS, MASKS)
+def test_overlap_properties(predicted, truth):
+    dsc, iou = metrics.dsc(predicted, truth), metrics.iou(predicted, truth)
+    stepwise = metrics.stepwise_iou(predicted, truth)
+    np.testing.assert_array_equal(dsc, metrics.dsc(truth, predicted))
+    np.testing.assert_allclose(iou, dsc / (2 - dsc), rtol=1e-12)  # the same number by another formula
+    assert ((stepwise >= 0) & (stepwise <= 1) & (iou <= dsc)).all()
+    assert (metrics.dsc(truth, truth) == 1).all()
+    union = (predicted | truth).sum((1, 2))
+    intersection = (predicted & truth).sum((1, 2))
+    by_loop = np.mean([20 * intersection > k * union for k in range(10, 20)], axis=0)
+    np.testing.assert_allclose(stepwise, np.where(union == 0, 1, by_loop), rtol=1e-12)  # a mean of tenths
+
+
+@given(MASKS, MASKS)
+def test_overlap_as_in_smp(predicted, truth):
+    inputs = [torch.as_tensor(mask[:, None]).long() for mask in (predicted, truth)]
+    counts = smp_metrics.get_stats(*inputs, mode="binary")
+    arguments = {"reduction": None, "zero_division": 1.0}
+    # float32 there
+    np.testing.assert_allclose(
+        metrics.dsc(predicted, truth), smp_metrics.f1_score(*counts, **arguments)[:, 0], rtol=1e-6
+    )
+    np.testing.assert_allclose(
+        metrics.iou(predicted, truth), smp_metrics.iou_score(*counts, **arguments)[:, 0], rtol=1e-6
+    )
+
+
+def test_blank_baseline_is_the_mean_of_predicting_nothing():
+    truth = np.zeros((9, 3, 3), bool)
+    truth[:2, 1, 1] = True
+    blank = np.zeros_like(truth)
+    for metric in (metrics.dsc, metrics.iou, metrics.stepwise_iou):
+        assert metric(blank, truth).mean() == pytest.approx(metrics.blank_baseline(truth.sum((1, 2))), abs=1e-15)
+    assert metrics.blank_baseline(np.repeat([0, 1], [9378, 2669])) == pytest.approx(0.7785, abs=5e-5)  # the challenge's
+
+
+def test_positive_only():
+    values, positive = np.array([[1, 2], [3, 4], [5, 6]]), np.array([True, False, True])
+    assert metrics.positive_only(values, positive).tolist() == [[1, 2], [5, 6]]
+    with pytest.raises(MetricError, match="one bool an image"):
+        metrics.positive_only(values, positive.astype(int))
+
+
+@pytest.mark.parametrize(
+    ("predicted", "truth", "message"),
+    [
+        (np.zeros((1, 2, 2), bool), np.zeros((1, 2, 3), bool), "one shape"),
+        (np.zeros((2, 2), bool), np.zeros((2, 2), bool), r"\(N, H, W\)"),
+        (np.zeros((1, 2, 2)), np.zeros((1, 2, 2), bool), "predicted has type float64; pass bool"),
+        (np.zeros((1, 2, 2), bool), np.zeros((1, 2, 2), np.uint8), "truth has type uint8"),
+    ],
+)
+def test_overlap_errors(predicted, truth, message):
+    with pytest.raises(MetricError, match=message):
+        metrics.dsc(predicted, truth)
+
+
+def test_sensitivity_and_specificity_by_hand():
+    predicted = np.array([1, 1, 0, 1, 0, 0, 0], bool)
+    positive = np.array([1, 1, 1, 0, 0, 0, 0], bool)
+    assert metrics.sensitivity(predicted, positive) == 2 / 3
+    assert metrics.specificity(predicted, positive) == 3 / 4
+    assert np.isnan(metrics.sensitivity(predicted[3:], positive[3:]))
+    assert np.isnan(metrics.specificity(predicted[:3], positive[:3]))
+
+
+def test_auroc_and_average_precision_by_hand():
+    score, positive = np.array([9, 7, 5, 5, 0]), np.array([1, 0, 1, 0, 0], bool)
+    # Pairs (positive above negative): 9 beats 7, 5, 0; 5 beats 0, ties with 5, loses to 7: 4.5 of 6.
+    assert metrics.auroc(score, positive) == 4.5 / 6
+    # After 9: precision 1, recall 1/2. After the tie at 5: precision 2/4, recall 1.
+    assert metrics.average_precision(score, positive) == 1 / 2 * 1 + 1 / 2 * 2 / 4
+    assert np.isnan(metrics.auroc(score[1:2], positive[1:2]))
+    assert np.isnan(metrics.average_precision(score[1:2], positive[1:2]))
+    with pytest.raises(MetricError, match="not NaN"):
+        metrics.auroc([NAN], positive[:1])
+
+
+@settings(deadline=None)
+@given(arrays(np.int64, 30, elements=st.integers(0, 8)), arrays(bool, 30))
+def test_auroc_and_average_precision_as_in_torchmetrics(score, positive):
+    positive[0], positive[1] = True, False
+    inputs = torch.as_tensor(score / 10), torch.as_tensor(positive).long()
+    # float32 sums there
+    assert metrics.auroc(score, positive) == pytest.approx(float(oracle.binary_auroc(*inputs)), abs=1e-5)
+    expected = float(oracle.binary_average_precision(*inputs))
+    assert metrics.average_precision(score, positive) == pytest.approx(expected, abs=1e-5)
+
+
+def test_lesions_by_hand():
+    truth, predicted = np.zeros((2, 2, 6, 6), bool)
+    truth[0, :2, :2] = True  # found by one of its four pixels
+    truth[0, 4, 4] = truth[0, 5, 5] = True  # diagonal: one lesion, missed
+    predicted[0, 1, 1] = predicted[0, 2, 2] = True
+    predicted[0, 0, 5] = True  # false alarm
+    found = metrics.lesions(predicted, truth)
+    assert [list(field) for field in found] == [[2, 0], [1, 0], [2, 0], [1, 0]]
+    assert (found.sensitivity(), found.false_alarms_per_image()) == (0.5, 0.5)
+    assert metrics.lesions(predicted, truth, overlap=0.2).found.sum() == 1
+    assert metrics.lesions(predicted, truth, overlap=0.25).found.sum() == 0
+    assert np.isnan(metrics.lesions(predicted[1:], truth[1:]).sensitivity())
+    assert metrics.largest_component_px(truth).tolist() == [4, 0]
+    with pytest.raises(MetricError, match="pass"):
+        metrics.lesions(predicted, truth[:1])
+
+
+def test_area_error_by_hand():
+    error = metrics.area_error([300, 0], [100, 50], [[0.5, 0.2], [NAN, NAN]])
+    assert error.px.tolist() == [200, -50]
+    np.testing.assert_array_equal(error.cm2, [200 * 0.1 / 100, NAN])
+    np.testing.assert_array_equal(metrics.area_error([3], [1]).cm2, [NAN])
+    assert metrics.area_error([1000, 0], [0, 0], [1, 1]).cm2.tolist() == [10, 0]
+    with pytest.raises(MetricError, match="pixel_spacing_mm has shape"):
+        metrics.area_error([1, 2, 3], [1, 2, 3], [[1, 1]])
+
+
+def test_reliability_by_hand():
+    curve = metrics.reliability([[0.0, 0.2, 0.5, 0.5], [1.0, 0.9]], [[0, 1, 1, 0], [1, 1]], bins=2)
+    assert curve["n"].tolist() == [2, 4]
+    assert curve["confidence"].tolist() == [0.1, 2.9 / 4]
+    assert curve["frequency"].tolist() == [0.5, 0.75]
+    assert metrics.expected_calibration_error(curve) == pytest.approx((2 * 0.4 + 4 * 0.025) / 6, abs=1e-15)
+    assert metrics.reliability([[0.1]], [[0]], bins=4)["frequency"].isna().tolist() == [False, True, True, True]
+    for bad in ([[NAN]], [[1.1]], [[0.1, 0.2]]):
+        with pytest.raises(MetricError, match="0..1"):
+            metrics.reliability(bad, [[0]])
+    with pytest.raises(MetricError, match="bins is 0"):
+        metrics.reliability([], [], bins=0)
+    with pytest.raises(MetricError, match="no pixel"):
+        metrics.expected_calibration_error(metrics.reliability([], []))
+
+
+def test_expected_calibration_error_as_in_torchmetrics():
+    rng = np.random.default_rng(0)
+    p = rng.random((4, 20, 20))
+    truth = rng.random(p.shape) < p**2
+    ours = metrics.expected_calibration_error(metrics.reliability(p, truth, bins=15))
+    theirs = oracle.binary_calibration_error(torch.as_tensor(p), torch.as_tensor(truth).long(), n_bins=15, norm="l1")
+    assert ours == pytest.approx(float(theirs), abs=1e-5)  # float32 edges there
+
+
+def test_bootstrap_interval_of_independent_images_as_in_scipy():
+    values = np.random.default_rng(1).gamma(2, size=200)
+    ours = metrics.bootstrap_interval(values, n=4000)
+    theirs = stats.bootstrap((values,), np.mean, n_resamples=4000, method="percentile", random_state=2)
+    assert ours.mean == values.mean()
+    # The ends of two sets of 4,000 resamples differ by about a thirtieth of the interval's width.
+    width = ours.high - ours.low
+    np.testing.assert_allclose(ours[1:], theirs.confidence_interval, atol=width / 15)
+
+
+def test_bootstrap_draws_patients():
+    rng = np.random.default_rng(0)
+    patients = np.repeat(np.arange(40), 25)
+    values = rng.normal(size=40)[patients] + 0.01 * rng.normal(size=1000)
+    by_patient, by_image = metrics.bootstrap_interval(values, patients), metrics.bootstrap_interval(values)
+    # 25 nearly equal images a patient hold no more than one: the interval is sqrt(25) times as wide.
+    ratio = (by_patient.high - by_patient.low) / (by_image.high - by_image.low)
+    assert 4.3 < ratio < 5.7  # each width is known to some 3 %
+    assert metrics.bootstrap_interval(values, patients, seed=3) == metrics.bootstrap_interval(values, patients, seed=3)
+
+
+def test_bootstrap_weighs_unequal_patients_by_their_images():
+    # Patient a has three images of 1, b one of 0: two draws give the mean 0 (1/4), 3/4 (1/2) or 1 (1/4).
+    values, patients = [1, 1, 1, 0], ["a", "a", "a", "b"]
+    assert metrics.bootstrap_interval(values, patients, level=0.4) == (0.75, 0.75, 0.75)
+    assert metrics.bootstrap_interval(values, patients, level=0.6) == (0.75, 0, 1)
+
+
+def test_bootstrap_counts_unknown_patients_one_by_one():
+    values = np.arange(6.0)
+    assert metrics.bootstrap_interval(values, [None, "", NAN] * 2) == metrics.bootstrap_interval(values)
+    assert metrics.bootstrap_interval(values, ["x"] * 6) == (2.5, 2.5, 2.5)
+
+
+def test_bootstrap_resamples_columns_alike():
+    values = np.random.default_rng(0).random((50, 3, 2))
+    together = metrics.bootstrap_interval(values, n=300)
+    alone = metrics.bootstrap_interval(values[:, 1, 1], n=300)
+    assert together.mean.shape == together.low.shape == together.high.shape == (3, 2)
+    np.testing.assert_allclose([t[1, 1] for t in together], alone, rtol=1e-12)  # another order of summation
+
+
+def test_paired_bootstrap_sees_a_small_difference_between_noisy_experiments():
+    rng = np.random.default_rng(0)
+    a = rng.random(300)
+    b = a - 0.01 + 0.02 * rng.normal(size=300)
+    difference = metrics.paired_bootstrap(a, b)
+    assert 0 < difference.low < 0.01 < difference.high < 0.02
+    assert difference.mean == pytest.approx((a - b).mean(), abs=1e-15)
+    assert metrics.paired_bootstrap(a, a) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([],), "at least one image"),
+        (([1, NAN],), "NaN"),
+        (([1, 2], ["a"]), "groups has 1 entries for 2 values"),
+        (([1, 2], None, 10, 0, 95), "level is 95"),
+        (([1, 2], None, 0), "n is 0"),
+    ],
+)
+def test_bootstrap_errors(arguments, message):
+    with pytest.raises(MetricError, match=message):
+        metrics.bootstrap_interval(*arguments)
+    with pytest.raises(MetricError, match="same images in both"):
+        metrics.paired_bootstrap([1, 2], [1])
+
+
+def test_subgroups_by_hand():
+    index = pd.DataFrame(
+        {
+            "view": ["PA", "AP", None, "PA", "AP", "PA"],
+            "sex": list("MFMFM") + [""],
+            "age_years": pd.array([3, 50, 413, None, 80, 18], "Int64"),
+            "mask_area_px": [0, 5, 0, 9, 20, 3],
+            "patient_id": list("aabbcd"),
+        }
+    )
+    table = metrics.subgroups(np.arange(6.0), index, n=100).set_index(["attribute", "group"])
+    counts = table[["n_images", "n_positive", "mean"]].apply(tuple, axis=1).to_dict()
+    assert counts == {
+        ("all", "all"): (6, 4, 2.5),
+        ("view", "AP"): (2, 2, 2.5),
+        ("view", "PA"): (3, 2, 8 / 3),
+        ("view", "unknown"): (1, 0, 2),
+        ("sex", "F"): (2, 2, 2),
+        ("sex", "M"): (3, 1, 2),
+        ("sex", "unknown"): (1, 1, 5),
+        ("age", "0-17"): (1, 0, 0),
+        ("age", "18-39"): (1, 1, 5),
+        ("age", "40-59"): (1, 1, 1),
+        ("age", "80+"): (1, 1, 4),
+        ("age", "unknown"): (2, 1, 2.5),
+        ("size", "small"): (2, 2, 3),
+        ("size", "medium"): (1, 1, 3),
+        ("size", "large"): (1, 1, 4),
+    }
+    assert (table["low"] <= table["mean"]).all() and (table["mean"] <= table["high"]).all()
+    assert metrics.subgroups([1.0], pd.DataFrame({"other": [1]})).columns.tolist() == [
+        "attribute",
+        "group",
+        "n_images",
+        "mean",
+        "low",
+        "high",
+    ]
+    with pytest.raises(MetricError, match="for 6 rows"):
+        metrics.subgroups([1.0], index)
