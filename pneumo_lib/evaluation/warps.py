@@ -57,10 +57,10 @@ def inverse(there: np.ndarray) -> Warp:
         moved = cv2.remap(displacement, back, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         step = here - moved - back
         back += step
-        left = np.abs(step).max(axis=-1)
-        if left.max() < CONVERGED_PX:
+        if max(step.max(), -step.min()) < CONVERGED_PX:
             break
-    return Warp(there, back, left < CONVERGED_PX)
+    x, y = np.moveaxis(np.abs(step), -1, 0)
+    return Warp(there, back, np.maximum(x, y) < CONVERGED_PX)
 
 
 def random_sized_crop(rng: np.random.Generator, height: int, width: int) -> Warp:
@@ -112,8 +112,9 @@ def optical_distortion(rng: np.random.Generator, height: int, width: int, limit:
 
 def _inside(positions: np.ndarray) -> np.ndarray:
     """bool (H, W): whether a position (x, y) lies between the centres of the image's outermost pixels."""
-    limit = np.array(positions.shape[1::-1]) - 1
-    return ((positions >= -EDGE_PX) & (positions <= limit + EDGE_PX)).all(axis=-1)
+    height, width = positions.shape[:2]
+    x, y = positions[..., 0], positions[..., 1]
+    return (np.minimum(x, y) >= -EDGE_PX) & (x <= width - 1 + EDGE_PX) & (y <= height - 1 + EDGE_PX)
 
 
 def _without_folds(field: np.ndarray, steepest: float = 0.5) -> np.ndarray:
