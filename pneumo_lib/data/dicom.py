@@ -20,8 +20,8 @@ OLDEST_YEARS = 120
 
 _YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _HEADER_TAGS = [
-    "SOPInstanceUID", "PatientSex", "PatientAge", "ViewPosition", "SeriesDescription", "PixelSpacing",
-    "ImagerPixelSpacing",
+    "SOPClassUID", "SOPInstanceUID", "PatientSex", "PatientAge", "ViewPosition", "SeriesDescription", "PixelSpacing",
+    "ImagerPixelSpacing", "Rows",
 ]  # fmt: skip
 
 
@@ -58,18 +58,15 @@ def read_image(path: str | Path) -> np.ndarray:
     """
     path = Path(path)
     dataset = _read(path)
-    _check_single_gray_frame(dataset, path)
     try:
+        _check_single_gray_frame(dataset, path)
         stored = _fast_jpeg(dataset) if _is_plain_jpeg(dataset) else dataset.pixel_array
-        image = grayscale.to_uint8(stored, dataset)
-    except Exception as error:  # decoders of untrusted bytes raise anything
+        _check_shape(stored, dataset, path)
+        return grayscale.to_uint8(stored, dataset)
+    except DicomError:
+        raise
+    except Exception as error:  # header values and decoders of untrusted bytes raise anything
         raise DicomError(f"{path}: the pixel data cannot be decoded ({_short(error)}); is the file cut off?") from error
-    if stored.shape != (dataset.Rows, dataset.Columns):
-        raise DicomError(
-            f"{path}: the pixels are {stored.shape}, but the header says {dataset.Rows} x {dataset.Columns}; "
-            "the file is damaged, get it again."
-        )
-    return image
 
 
 def read_header(path: str | Path) -> Header:
@@ -140,8 +137,16 @@ def _check_single_gray_frame(dataset: pydicom.Dataset, path: Path) -> None:
     samples, photometric = dataset.get("SamplesPerPixel", 1), dataset.get("PhotometricInterpretation")
     if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise DicomError(
-            f"{path}: is a colour image ({samples} samples a pixel, {str(photometric)[:20]!r}); "
+            f"{path}: is a colour image or of an unknown kind ({samples} samples a pixel, {str(photometric)[:20]!r}); "
             "give the grayscale original (MONOCHROME1 or MONOCHROME2)."
+        )
+
+
+def _check_shape(stored: np.ndarray, dataset: pydicom.Dataset, path: Path) -> None:
+    if stored.shape != (dataset.Rows, dataset.Columns):
+        raise DicomError(
+            f"{path}: the pixels are {stored.shape}, but the header says {dataset.Rows} x {dataset.Columns}; "
+            "the file is damaged, get it again."
         )
 
 

@@ -1,8 +1,12 @@
 """From a DICOM file's stored values to 8-bit gray with air dark."""
 
+import math
+
 import numpy as np
 from pydicom import Dataset
+from pydicom.multival import MultiValue
 from pydicom.pixels import apply_modality_lut, apply_voi
+from scipy.special import expit
 
 
 def to_uint8(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
@@ -41,7 +45,7 @@ def window(values: np.ndarray, center: float, width: float, function: str = "LIN
     if not (width >= 1 if function == "LINEAR" else width > 0):
         raise ValueError(f"window width {width:g} is not allowed")
     if function == "SIGMOID":
-        return 1 / (1 + np.exp(-4 * (values - center) / width))
+        return expit(4 * (values - center) / width)
     if function == "LINEAR_EXACT":
         return np.clip((values - center) / width + 0.5, 0, 1)
     if width == 1:  # the standard's limit: a step
@@ -50,22 +54,26 @@ def window(values: np.ndarray, center: float, width: float, function: str = "LIN
 
 
 def _is_plain(stored: np.ndarray, dataset: Dataset) -> bool:
-    changing = ("ModalityLUTSequence", "VOILUTSequence", "WindowCenter", "PixelPaddingValue")
+    # A rescale alone moves the whole range and so changes nothing, unless it turns it round.
+    slope = _number(dataset, "RescaleSlope", 1)
     return (
         stored.dtype == np.uint8
         and dataset.BitsStored == 8
-        and not any(dataset.get(keyword) is not None for keyword in changing)
-        # A rescale alone moves the whole range and so changes nothing, unless it turns it round.
-        and float(dataset.get("RescaleSlope") or 1) > 0
+        and not dataset.get("ModalityLUTSequence")
+        and not dataset.get("VOILUTSequence")
+        and _number(dataset, "WindowCenter") is None
+        and dataset.get("PixelPaddingValue") is None
+        and slope > 0
     )
 
 
 def _unit_range(values: np.ndarray, padding: np.ndarray | None, dataset: Dataset) -> np.ndarray:
+    """Displayed values, 0..1 where they are in range."""
     if dataset.get("VOILUTSequence"):
         bits = dataset.VOILUTSequence[0].LUTDescriptor[2]
         return apply_voi(values.astype(np.int32), dataset).astype(np.float32) / (2**bits - 1)
-    if dataset.get("WindowCenter") is not None and dataset.get("WindowWidth") is not None:
-        center, width = _first(dataset.WindowCenter), _first(dataset.WindowWidth)
+    center, width = _number(dataset, "WindowCenter"), _number(dataset, "WindowWidth")
+    if center is not None and width is not None:
         return window(values, center, width, dataset.get("VOILUTFunction") or "LINEAR")
     low, high = _range(values, padding, dataset)
     return (values - low) / max(high - low, np.float32(1e-12))
@@ -76,7 +84,7 @@ def _range(values: np.ndarray, padding: np.ndarray | None, dataset: Dataset) -> 
         ends = np.array([0, 2**dataset.BitsStored - 1], float)
         if dataset.get("PixelRepresentation") == 1:
             ends -= 2 ** (dataset.BitsStored - 1)
-        ends = ends * float(dataset.get("RescaleSlope") or 1) + float(dataset.get("RescaleIntercept") or 0)
+        ends = ends * _number(dataset, "RescaleSlope", 1) + _number(dataset, "RescaleIntercept", 0)
         return ends.min(), ends.max()
     inside = values if padding is None or padding.all() else values[~padding]
     return inside.min(), inside.max()
@@ -90,5 +98,13 @@ def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
     return (stored >= min(first, last)) & (stored <= max(first, last))
 
 
-def _first(value) -> float:
-    return float(value[0] if isinstance(value, (list, tuple)) or hasattr(value, "__len__") else value)
+def _number(dataset: Dataset, keyword: str, otherwise: float | None = None) -> float | None:
+    """Value of an element, the first of several; `otherwise` where it is missing or blank."""
+    value = dataset.get(keyword)
+    if isinstance(value, MultiValue):
+        value = value[0] if value else None
+    if value is None or value == "":
+        return otherwise
+    if not math.isfinite(value) or (keyword == "RescaleSlope" and value == 0):
+        raise ValueError(f"{keyword} is {value}")
+    return float(value)
