@@ -103,9 +103,9 @@ def pose(case: Case, who: Patient, seed: int) -> Pose:
     r = rng(seed, "pose", case.index)
     position = "PA" if r.random() < 0.6 else "AP"
     erect = position == "PA"
-    width = np.clip(r.normal(0.76 if erect else 0.73, 0.055), 0.5, 0.88)
+    width = np.clip(r.normal(0.79 if erect else 0.75, 0.055), 0.5, 0.9)
     scale = width * SIZE / (2 * who.half_width)
-    top = np.clip(r.normal(0.12, 0.035), 0.04, 0.25) if erect else np.clip(r.normal(0.17, 0.05), 0.05, 0.33)
+    top = np.clip(r.normal(0.10, 0.035), 0.03, 0.25) if erect else np.clip(r.normal(0.15, 0.05), 0.05, 0.33)
     view = View(
         scale=scale,
         centre=(SIZE * (0.5 + r.normal(0, 0.018)), SIZE * top),
@@ -133,14 +133,16 @@ class Chest:
         wall: two (n, 2) curves, the inner chest wall from the medial end of the apex to below the costophrenic angle.
         dome: two (n, 2) curves, the diaphragm from the midline out to the wall.
         dome_top: y of the two domes.
-        ellipsoids: (k, 6) mediastinum: centre x, y, semi-axes x, y, tilt in radians, depth as a share of the cavity's.
+        border: two (n, 2) curves, the mediastinum's border from the neck down to the diaphragm.
+        knob: (2,) centre of the aortic knob.
         shift: x of the mediastinum's displacement (tension).
     """
 
     wall: tuple[np.ndarray, np.ndarray]
     dome: tuple[np.ndarray, np.ndarray]
     dome_top: tuple[float, float]
-    ellipsoids: np.ndarray
+    border: tuple[np.ndarray, np.ndarray]
+    knob: np.ndarray
     shift: float
 
 
@@ -160,8 +162,8 @@ def _dome(who: Patient, side: int, top: float, wall: np.ndarray, deep: float, r:
     peak = (6.3 + r.normal(0, 0.6)) * unit
     reach = out - peak
     knots = [
-        (0.0, top + 2.3 * unit),
-        (peak * 0.45, top + 0.9 * unit),
+        (0.0, top + 1.7 * unit),
+        (peak * 0.45, top + 0.75 * unit),
         (peak, top),
         (peak + 0.36 * reach, top + 0.09 * (sulcus - top)),
         (peak + 0.68 * reach, top + 0.36 * (sulcus - top)),
@@ -171,43 +173,57 @@ def _dome(who: Patient, side: int, top: float, wall: np.ndarray, deep: float, r:
     return spline(np.array(knots) * (side, 1), 160)
 
 
-def _mediastinum(
-    who: Patient, where: Pose, domes: tuple[float, float], shift: float, r: np.random.Generator
-) -> np.ndarray:
-    """Ellipsoids of heart, vessels and upper mediastinum; see `Chest.ellipsoids`."""
-    w, h = who.half_width / 14, who.height / 24
-    base = min(domes) + 1.6 * h
-    flat = 1 - 0.35 * where.inspiration
-    width = who.heart * 2 * who.half_width * (1.0 + 0.05 * (1 - where.inspiration))
-    left, right = 0.66 * width, 0.34 * width
-    knob = 0.6 + 0.9 * who.aorta
-    widen = 1.0 + (0.18 if where.position == "AP" else 0.0) + 0.1 * (1 - where.inspiration)
-    mid = base - 5.2 * h
-    rows = [
-        # Left ventricle, right atrium, outflow tract with the pulmonary trunk.
-        ((left - right) * 0.42, mid + 0.9 * h, 0.60 * width, (4.6 + 0.6 * flat) * h, 0.42 * flat + 0.15, 0.72),
-        (left * 0.52, mid + 1.9 * h, left * 0.50, 3.6 * h, 0.35, 0.62),
-        (-right * 0.38, mid + 0.4 * h, right * 0.62, 4.6 * h, -0.05, 0.60),
-        (1.7 * w, mid - 3.6 * h, 2.0 * w * widen, 3.4 * h, -0.25, 0.52),
-        # Aortic knob, descending aorta, ascending aorta with the superior vena cava, upper mediastinum.
-        ((1.5 + 0.6 * knob) * w, 6.9 * h, (1.0 + 0.5 * knob) * w, (1.2 + 0.5 * knob) * h, 0.0, 0.42),
-        (1.6 * w, 14.0 * h, (1.1 + 0.4 * who.aorta) * w, 9.5 * h, 0.02, 0.26),
-        (-1.3 * w * widen, 8.6 * h, (1.5 + 0.3 * who.aorta) * w * widen, 5.6 * h, -0.03, 0.45),
-        (0.0, 3.0 * h, 2.7 * w * widen, 9.0 * h, 0.0, 0.75),
-        (0.0, base - 2.0 * h, 2.6 * w, 7.0 * h, 0.0, 0.55),
-    ]
-    ellipsoids = np.array(rows)
-    ellipsoids[:, :4] *= r.normal(1, 0.03, (len(rows), 4))
-    ellipsoids[:, 0] += shift * np.clip(0.35 + ellipsoids[:, 1] / (16 * h), 0.3, 1)
-    return ellipsoids
+def _border(who: Patient, where: Pose, side: int, base: float, shift: float, r: np.random.Generator) -> np.ndarray:
+    """The mediastinum's border on one side, from the neck down below the dome at height `base`.
+
+    Knots on the right: vena cava, azygos, right atrium; on the left: subclavian artery, aortic knob, pulmonary trunk,
+    left atrial appendage, left ventricle, apex.
+    """
+    w = who.half_width / 14
+    width = who.heart * 2 * who.half_width * (1.06 - 0.08 * where.inspiration)
+    width *= 1.08 if where.position == "AP" else 1.0
+    upper = w * (1.0 + (0.2 if where.position == "AP" else 0.0) + 0.12 * (1 - where.inspiration)) * r.normal(1, 0.06)
+    if side < 0:
+        reach = 0.31 * width * r.normal(1, 0.06)
+        xs = [2.6 * upper, 2.5 * upper, 2.4 * upper, 2.5 * upper, 2.5 * upper, 2.5 * upper]
+        xs += [
+            0.35 * reach + 1.5 * upper,
+            0.85 * reach + 0.3,
+            reach,
+            0.97 * reach,
+            0.9 * reach,
+            1.2 * reach,
+            1.6 * reach,
+        ]
+        ys = [-0.65, -0.05, 0.12, 0.24, 0.33, 0.44, 0.55, 0.68, 0.80, 0.92, 1.0, 1.15, 1.6]
+    else:
+        reach = 0.68 * width * r.normal(1, 0.04)
+        knob = (2.9 + 1.5 * who.aorta) * w
+        xs = [2.5 * upper, 2.3 * upper, 2.3 * upper, 0.86 * knob, knob, 0.72 * knob + 0.1 * w]
+        xs += [
+            0.47 * reach,
+            0.585 * reach,
+            0.745 * reach,
+            0.92 * reach,
+            0.985 * reach,
+            reach,
+            1.15 * reach,
+            1.4 * reach,
+        ]
+        ys = [-0.65, -0.05, 0.12, 0.245, 0.315, 0.385, 0.45, 0.56, 0.70, 0.86, 0.95, 1.02, 1.12, 1.6]
+    knots = np.stack([side * np.array(xs), np.array(ys) * base], axis=1)
+    knots[1:] += r.normal(0, (0.1, 0.06), (len(knots) - 1, 2)) * w
+    # The heart lies in front: turning the patient moves its shadow more than the ribs'.
+    knots[:, 0] += (shift + 3.5 * np.sin(where.view.rotation)) * np.clip(knots[:, 1] / (0.6 * base), 0.2, 1)
+    return spline(knots, 220)
 
 
 def chest(who: Patient, where: Pose, collapse: tuple[int, float, float] = (0, 0.0, 0.0)) -> Chest:
     """Outlines of the chest.
 
     Args:
-        collapse: side of a pneumothorax (-1, 1; 0 for none), the depth in cm by which its costophrenic sulcus sinks, and
-            the displacement of the mediastinum in cm away from it.
+        collapse: side of a pneumothorax (-1, 1; 0 for none), the depth in cm by which its costophrenic sulcus sinks,
+            and the displacement of the mediastinum in cm away from it.
     """
     r = np.random.default_rng([who.seed, 1])
     side, sink, push = collapse
@@ -218,7 +234,12 @@ def chest(who: Patient, where: Pose, collapse: tuple[int, float, float] = (0, 0.
     domes = tuple(
         _dome(who, s, top, wall, sink if s == side else 0.0, r) for s, top, wall in zip(SIDES, tops, walls, strict=True)
     )
-    ellipsoids = _mediastinum(who, where, tops, -side * push, r)
-    # The heart lies in front: turning the patient moves its shadow more than the ribs'.
-    ellipsoids[:4, 0] += 3.5 * np.sin(where.view.rotation)
-    return Chest(walls, domes, tops, ellipsoids, -side * push)
+    shift = -side * push
+    borders = tuple(
+        _border(who, where, s, top + 0.8, shift, np.random.default_rng([who.seed, 5, s + 1]))
+        for s, top in zip(SIDES, (min(tops), min(tops) + 0.5), strict=True)
+    )
+    left = borders[1]
+    level = 0.315 * (min(tops) + 1.3)
+    knob = np.array([np.interp(level, left[:, 1], left[:, 0]) - 1.6 * who.half_width / 14, level])
+    return Chest(walls, domes, tops, borders, knob, shift)

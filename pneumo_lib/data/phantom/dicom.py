@@ -52,7 +52,7 @@ def write(path: Path, phantom, seed: int) -> None:
     data.ReferringPhysicianName, data.PatientBirthDate = "", ""
     data.SeriesDescription = f"view: {phantom.view} (synthetic)"
     data.PatientName, data.PatientID = "PHANTOM^SYNTHETIC", pseudonym(seed, phantom.index)
-    data.PatientSex, data.PatientAge = phantom.sex, str(phantom.age_years)
+    data.PatientSex, data.PatientAge = phantom.sex, f"{phantom.age_years:03d}Y"
     data.ViewPosition, data.PatientOrientation = phantom.view, ""
     data.ImageComments = "Synthetic phantom drawn by pneumo_lib: no patient, not for clinical use"
     data.StudyID, data.SeriesNumber, data.InstanceNumber = "", "1", "1"

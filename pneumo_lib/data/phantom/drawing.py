@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from pneumo_lib.data.phantom import anatomy, exposure, pneumothorax, skeleton, tissue, vessels
+from pneumo_lib.data.phantom import anatomy, devices, exposure, findings, pneumothorax, skeleton, tissue, vessels
 from pneumo_lib.data.phantom.anatomy import SIDES, Chest, Patient, Pose
 from pneumo_lib.data.phantom.cohort import Case, case, rng
+from pneumo_lib.data.phantom.findings import Findings
 from pneumo_lib.data.phantom.pneumothorax import Lung
-from pneumo_lib.data.phantom.projection import HALF, SIZE, polyline, splat_lines
+from pneumo_lib.data.phantom.projection import HALF, SIZE, Tubes, polyline, splat_lines
 
 
 @dataclass(frozen=True)
@@ -78,21 +79,10 @@ def _lungs(chest: Chest, where: Pose, air: _Air, area: float, r: np.random.Gener
     return lungs
 
 
-def _air_share(lung: Lung) -> np.ndarray:
-    """Share of the cavity's depth that pleural air fills, float32 (512, 512) in 0..1."""
-    ring = cv2.subtract(filled512(lung.outline()), filled512(lung.outline(visceral=True))).astype(np.float32) / 255
-    # The lung's surface is round: beside its outline the air in front of and behind it shows too.
-    return np.maximum(ring, cv2.GaussianBlur(ring, (0, 0), 5))
-
-
-def filled512(points: np.ndarray) -> np.ndarray:
-    return pneumothorax.filled(points, HALF)
-
-
 def _texture(r: np.random.Generator) -> np.ndarray:
     """Unevenness of lung tissue, float32 (512, 512) about 0."""
     total = np.zeros((HALF, HALF), np.float32)
-    for size, strength in ((6, 0.10), (24, 0.08), (90, 0.09), (200, 0.07)):
+    for size, strength in ((6, 0.08), (20, 0.05), (64, 0.02)):
         total += (
             cv2.resize(r.standard_normal((size, size), np.float32), (HALF, HALF), interpolation=cv2.INTER_CUBIC)
             * strength
@@ -100,33 +90,47 @@ def _texture(r: np.random.Generator) -> np.ndarray:
     return total
 
 
-def _soft_path(who: Patient, where: Pose, chest: Chest, lungs: list[Lung], this: Case, seed: int) -> np.ndarray:
+def _soft_path(
+    who: Patient, where: Pose, chest: Chest, lungs: list[Lung], found: Findings, this: Case, seed: int
+) -> np.ndarray:
     """Line integral of everything without fine detail but bones, float32 (512, 512)."""
     r = rng(seed, "tissue", this.index)
     cavity = tissue.cavity(who, where, chest)
-    heart = tissue.mediastinum(chest, where)
-    below = tissue.below_diaphragm(who, where, chest)
-    inflated = cavity * (1 - heart) * (1 - below)
+    inflated = cavity * (1 - tissue.mediastinum(who, where, chest)) * (1 - tissue.below_diaphragm(who, where, chest))
+    effusion = findings.fluid(found, where, chest)
+    if effusion is not None:
+        inflated *= 1 - effusion
     density = np.float32(who.lung_density * (1.25 - 0.25 * where.inspiration)) * (1 + _texture(r))
-    air = np.zeros_like(cavity)
+    density = findings.density(density, found)
     for lung in lungs:
-        if lung.visceral is lung.radius:
-            continue
-        air = np.maximum(air, _air_share(lung))
-        left = np.sum(lung.visceral**2) / np.sum(lung.radius**2)
-        # Collapsed lung keeps its blood: it gets denser, though flow falls too.
-        inside = pneumothorax.filled(lung.outline(visceral=True), HALF).astype(np.float32) / 255
-        density = density * (1 + inside * (min(left**-0.8, 2.0) - 1))
-    trunk = tissue.body(who, where, r) + tissue.breasts(who, where, this.index, seed)
-    solid = np.maximum(trunk, cavity + 2.5 * (cavity > 0)) - inflated - tissue.gas(where, chest, who, this.index, seed)
-    return tissue.SOFT * (np.maximum(solid, 0) + inflated * np.clip(density, 0.05, 1) * (1 - air))
+        if lung.visceral is not lung.radius:
+            density = _collapsed(density, lung, r)
+    solid = tissue.body(who, where, r)
+    np.maximum(solid, cavity * 1.05 + np.minimum(cavity, 1.5), out=solid)
+    tissue.add_breasts(solid, who, where, this.index, seed)
+    tissue.remove_gas(solid, where, chest, this.index, seed)
+    solid -= inflated
+    path = tissue.SOFT * (np.maximum(solid, 0) + inflated * np.clip(density, 0, 1))
+    return path.astype(np.float32)
+
+
+def _collapsed(density: np.ndarray, lung: Lung, r: np.random.Generator) -> np.ndarray:
+    """Relative density of lung and pleural air together where a lung has come off the wall."""
+    left = np.sum(lung.visceral**2) / np.sum(lung.radius**2)
+    inside = pneumothorax.filled(lung.outline(visceral=True), HALF).astype(np.float32) / 255
+    ring = np.maximum(pneumothorax.filled(lung.outline(), HALF).astype(np.float32) / 255 - inside, 0)
+    # The lung's surface is round: beside its outline the air in front of and behind it shows too; and some of the lung
+    # lies before and behind the air.
+    air = np.maximum(ring, cv2.GaussianBlur(ring, (0, 0), 5)) * np.float32(r.uniform(0.72, 0.97))
+    # Collapsed lung keeps its blood, though flow falls: it gets denser.
+    return density * (1 + inside * np.float32(min(left**-0.8, 2.0) - 1)) * (1 - air)
 
 
 def _fine(lungs: list[Lung], who: Patient, where: Pose, r: np.random.Generator) -> np.ndarray:
     """Segments of vessels and pleural lines at 1024 pixels."""
     parts = []
     for lung in lungs:
-        parts.append(vessels.tree(lung, where.view.scale, who.seed + lung.side, 0.16))
+        parts.append(vessels.tree(lung, where.view.scale, who.seed + lung.side, 0.22))
         gap = lung.radius - lung.visceral
         if lung.visceral is lung.radius:
             continue
@@ -149,12 +153,9 @@ def _outlines(chest: Chest, where: Pose, lungs: list[Lung]) -> dict[str, np.ndar
             shown = lung.radius - lung.visceral > 2
             found["pleural line"] = lung.outline(visceral=True)[shown[:-1]]
             found["collapsed lung"] = lung.outline(visceral=True)
-    turn = np.linspace(0, 2 * np.pi, 90)
-    x, y, a, b, tilt, _ = chest.ellipsoids[0]
-    u, v = a * np.cos(turn), b * np.sin(turn)
-    ring = np.stack([x + np.cos(tilt) * u - np.sin(tilt) * v, y + np.sin(tilt) * u + np.cos(tilt) * v], axis=1)
-    found["heart"] = where.view.pixels(ring)
-    found["aortic knob"] = where.view.pixels(chest.ellipsoids[4, :2] + np.array([[chest.ellipsoids[4, 2], 0.0]]))
+    for border, name in zip(chest.border, ("right", "left"), strict=True):
+        found[f"{name} heart border"] = where.view.pixels(border[border[:, 1] > 0.5 * min(chest.dome_top)])
+    found["aortic knob"] = where.view.pixels(chest.knob[None])
     return found
 
 
@@ -171,21 +172,29 @@ def draw(index: int, seed: int = 0) -> Phantom:
     r = rng(seed, "drawing", index)
     lungs = _lungs(chest, where, air, this.area_px, r)
     mask = pneumothorax.mask(lungs[(air.side + 1) // 2]) if air.side else np.zeros((SIZE, SIZE), bool)
-    soft = _soft_path(who, where, chest, lungs, this, seed)
+    found = findings.choose(where, chest, lungs, air.side, rng(seed, "findings", index))
+    soft = _soft_path(who, where, chest, lungs, found, this, seed)
     bones = np.zeros((HALF, HALF), np.float32)
     outlines = _outlines(chest, where, lungs)
-    outlines |= skeleton.draw_ribs(bones, who, where, chest)
-    skeleton.draw_spine(bones, who, where)
-    outlines |= skeleton.draw_shoulders(bones, who, where)
+    tubes = Tubes()
+    outlines |= skeleton.add_ribs(tubes, who, where, chest)
+    outlines |= skeleton.add_shoulders(tubes, who, where)
+    skeleton.add_spine(tubes, who)
+    tubes.project(bones, where.view)
+    bones = cv2.GaussianBlur(bones, (0, 0), 0.7)
     path = cv2.resize(soft + bones, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
     splat_lines(path, _fine(lungs, who, where, r))
+    splat_lines(path, vessels.airways(who, where, chest))
+    splat_lines(path, findings.segments(found, where))
+    present = devices.choose(who, where, this.positive, r)
+    splat_lines(path, devices.segments(present, who, where, chest, lungs, air.side or int(r.choice(SIDES)), r))
     settings = exposure.choose(where.position, r)
     body = cv2.resize(soft, (64, 64), interpolation=cv2.INTER_AREA) > 0.6
-    image = exposure.to_grey(exposure.develop(path, body, settings, r), settings.gamma)
+    image = exposure.develop(path, body, settings, r)
     exposure.collimate(image, where.position, r)
     exposure.annotate(image, where.position, r)
     side = {-1: "right", 0: "", 1: "left"}[air.side]
     return Phantom(
         image, mask, index, this.patient, this.follow_up, where.position, who.sex, where.age_years, air.kind, side,
-        (), (), 10 / where.view.scale, outlines,
+        present, found.mimics, 10 / where.view.scale, outlines,
     )  # fmt: skip

@@ -40,34 +40,22 @@ class Lung:
         return (self.hilum + points)[:-1]
 
 
-def _border(chest: Chest, side: int, y: np.ndarray) -> np.ndarray:
-    """Distance of the mediastinum's border from the midline at heights y, on one side."""
-    cx, cy, a, b, tilt, _ = chest.ellipsoids[:, :, None].transpose(1, 0, 2)
-    cos, sin = np.cos(tilt), np.sin(tilt)
-    # Rotated ellipse: quadratic in x for each y.
-    qa = (cos / a) ** 2 + (sin / b) ** 2
-    qb = 2 * (y - cy) * cos * sin * (1 / a**2 - 1 / b**2)
-    qc = (y - cy) ** 2 * ((sin / a) ** 2 + (cos / b) ** 2) - 1
-    root = np.sqrt(np.maximum(qb**2 - 4 * qa * qc, 0))
-    reach = np.where(qb**2 > 4 * qa * qc, side * cx + (-side * qb + root) / (2 * qa), 0)
-    return np.maximum(reach.max(axis=0), 1.2)
-
-
 def lung(chest: Chest, view: View, side: int) -> Lung:
     """The healthy lung of one side: bounded by wall, diaphragm and mediastinum."""
     k = (side + 1) // 2
     wall, dome = chest.wall[k], chest.dome[k]
     sulcus = dome[-1, 1]
-    y = np.linspace(dome[30, 1], wall[0, 1] * 0.5, 160)
-    medial = np.stack([side * _border(chest, side, y), y], axis=1)
-    dome = dome[np.abs(dome[:, 0]) > abs(medial[0, 0])]
-    outline = np.concatenate([wall[wall[:, 1] < sulcus], dome[::-1], medial])
-    outline = view.pixels(outline)
+    medial = chest.border[k]
+    # Where border and diaphragm cross: the cardiophrenic angle.
+    floor = np.interp(side * medial[:, 0], side * dome[:, 0], dome[:, 1])
+    medial = medial[(medial[:, 1] < floor) & (medial[:, 1] > 0.3 * wall[0, 1])]
+    dome = dome[side * dome[:, 0] > side * medial[-1, 0]]
+    outline = view.pixels(np.concatenate([wall[wall[:, 1] < sulcus], dome[::-1], medial[::-1]]))
     apex, bottom = wall[:, 1].min(), chest.dome_top[k]
     y_hilum = apex + 0.5 * (bottom - apex)
-    inner = _border(chest, side, np.array([y_hilum]))[0]
-    outer = np.interp(y_hilum, wall[40:, 1], np.abs(wall[40:, 0]))
-    hilum = view.pixels(np.array([side * (inner + 0.22 * (outer - inner)), y_hilum]))
+    inner = np.interp(y_hilum, chest.border[k][:, 1], chest.border[k][:, 0])
+    outer = np.interp(y_hilum, wall[60:, 1], wall[60:, 0])
+    hilum = view.pixels(np.array([inner + 0.22 * (outer - inner), y_hilum]))
     offset = outline - hilum
     angle = np.arctan2(offset[:, 1], side * offset[:, 0])
     order = np.argsort(angle)
@@ -83,7 +71,7 @@ PROFILES = {
     "lateral": ((-8, 14), (50, 12), 1.0),
     "basal": ((44, 6), (30, 6), 1.0),
     "apicolateral": ((-42, 8), (78, 12), 1.2),
-    "complete": ((-12, 8), (118, 10), 2.0),
+    "complete": ((-22, 8), (108, 10), 2.0),
 }
 
 
@@ -102,7 +90,9 @@ def _gap(kind: str, r: np.random.Generator) -> np.ndarray:
     half = np.deg2rad(np.clip(r.normal(half, half_sd), 18, 130))
     x = np.clip((ANGLES - centre) / half, -1, 1)
     wave = 1 + 0.12 * np.sin(3 * ANGLES + r.uniform(0, 6.3)) + 0.06 * np.sin(7 * ANGLES + r.uniform(0, 6.3))
-    return np.maximum(1 - np.abs(x) ** (2 * blunt), 0) ** 1.4 * wave
+    # Towards the mediastinum and the middle of the dome the lung keeps touching.
+    free = np.clip((ANGLES + 2.05) / 0.5, 0, 1) * np.clip((1.35 - ANGLES) / 0.5, 0, 1)
+    return np.maximum(1 - np.abs(x) ** (2 * blunt), 0) ** 1.4 * wave * free
 
 
 def collapse(healthy: Lung, kind: str, area_px: float, r: np.random.Generator) -> Lung:

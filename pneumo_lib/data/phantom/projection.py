@@ -63,30 +63,64 @@ def _add(grid, x, y, weight):
 
 
 @njit(cache=True, fastmath=True)
-def splat_tube(grid, centre, across, deep, volume, shell):
-    """Add the projection of a bent tube to `grid`.
+def _splat_tube(grid, centre, normal, across, deep, volume, shell):
+    """One step along a tube: `volume` (line integral x pixel area) goes to its cortex and, for the rest, its inside.
 
-    Args:
-        grid: float32 (H, W) line integrals, changed in place.
-        centre: float (n, 2) projected centre line in grid pixels, about one pixel apart.
-        across, deep: float (n, 2) projected semi-axes of the elliptic cross-section.
-        volume: float (n,) attenuation x volume of one step along the tube, in units of pixel area x line integral.
-        shell: share of it in the outer tenth (cortical bone); the rest fills the inside evenly.
+    Points run round the cross-section. Evenly weighted they are the thin shell, whose projection is bright at its edges;
+    weighted by the squared chord at their distance from the axis they are the solid inside.
     """
-    n = centre.shape[0]
-    for i in range(n):
-        size = max(np.hypot(across[i, 0], across[i, 1]), np.hypot(deep[i, 0], deep[i, 1]))
-        count = max(8, int(6.3 * size / 0.9))
-        phase = (i * 0.618034) % 1.0
-        for k in range(count):
-            angle = 2 * np.pi * (k + phase) / count
-            cos, sin = np.cos(angle), np.sin(angle)
-            dx = across[i, 0] * cos + deep[i, 0] * sin
-            dy = across[i, 1] * cos + deep[i, 1] * sin
-            weight = volume[i] / count
-            _add(grid, centre[i, 0] + dx, centre[i, 1] + dy, weight * shell)
-            inner = np.sqrt((k * 0.381966 + phase) % 1.0) * 0.95
-            _add(grid, centre[i, 0] + inner * dx, centre[i, 1] + inner * dy, weight * (1 - shell))
+    extent = np.hypot(across[0] * normal[0] + across[1] * normal[1], deep[0] * normal[0] + deep[1] * normal[1])
+    size = max(np.hypot(across[0], across[1]), np.hypot(deep[0], deep[1]))
+    count = max(8, int(6.3 * size / 0.9))
+    weight = volume / count
+    for k in range(count):
+        angle = 2 * np.pi * (k + 0.5) / count
+        cos, sin = np.cos(angle), np.sin(angle)
+        dx = across[0] * cos + deep[0] * sin
+        dy = across[1] * cos + deep[1] * sin
+        offset = (dx * normal[0] + dy * normal[1]) / (extent + 1e-6)
+        # The lower cortex is the thicker one, as in ribs.
+        cortex = shell * (1 + 0.35 * cos)
+        _add(grid, centre[0] + dx, centre[1] + dy, weight * (cortex + (1 - shell) * 2 * (1 - offset * offset)))
+
+
+@njit(cache=True, fastmath=True)
+def _project(x, y, z, view):
+    scale, cx, cy, rot_cos, rot_sin, roll_cos, roll_sin, tilt, divergence = view
+    factor = scale * (1 + z * divergence)
+    u, v = factor * (x * rot_cos + z * rot_sin), factor * (y + tilt * z)
+    return cx + roll_cos * u - roll_sin * v, cy + roll_sin * u + roll_cos * v
+
+
+@njit(cache=True, fastmath=True)
+def _splat_tubes(grid, points, first, shell, view):
+    for tube in range(first.size - 1):
+        for i in range(first[tube], first[tube + 1] - 1):
+            p, q = points[i], points[i + 1]
+            t = q[:3] - p[:3]
+            length = np.sqrt(t[0] ** 2 + t[1] ** 2 + t[2] ** 2)
+            if length < 1e-9 or p[5] + q[5] == 0:
+                continue
+            t /= length
+            # The cross-section stands upright as far as the tube's direction allows.
+            up = np.array([0.02, 1.0, 0.03])
+            up -= t * (up[0] * t[0] + up[1] * t[1] + up[2] * t[2])
+            up /= np.sqrt(up[0] ** 2 + up[1] ** 2 + up[2] ** 2) + 1e-12
+            side = np.array([t[1] * up[2] - t[2] * up[1], t[2] * up[0] - t[0] * up[2], t[0] * up[1] - t[1] * up[0]])
+            x0, y0 = _project(p[0], p[1], p[2], view)
+            x1, y1 = _project(q[0], q[1], q[2], view)
+            ax, ay = _project(p[0] + up[0], p[1] + up[1], p[2] + up[2], view)
+            dx, dy = _project(p[0] + side[0], p[1] + side[1], p[2] + side[2], view)
+            seen = np.hypot(x1 - x0, y1 - y0) + 1e-9
+            normal = ((y0 - y1) / seen, (x1 - x0) / seen)
+            steps = max(1, int(np.ceil(np.hypot(x1 - x0, y1 - y0) / 1.1)), int(length * view[0] / 3))
+            for k in range(steps):
+                f = (k + 0.5) / steps
+                high, deep = p[3] + f * (q[3] - p[3]), p[4] + f * (q[4] - p[4])
+                mass = (p[5] + f * (q[5] - p[5])) * np.pi * high * deep * length / steps * view[0] ** 2
+                centre = (x0 + f * (x1 - x0), y0 + f * (y1 - y0))
+                across, depth = ((ax - x0) * high, (ay - y0) * high), ((dx - x0) * deep, (dy - y0) * deep)
+                _splat_tube(grid, centre, normal, across, depth, mass, shell[tube])
 
 
 @njit(cache=True, fastmath=True)
@@ -107,8 +141,10 @@ def splat_lines(grid, segments):
         drawn = max(radius, 0.7)
         peak *= (radius / drawn) ** 2
         nx, ny = -(y1 - y0) / length, (x1 - x0) / length
-        along = max(1, int(np.ceil(length / 0.8)))
-        width = max(3, int(np.ceil(2 * drawn / 0.7)))
+        # Wide flat ones need a finer grid of points, or its beat with the pixels shows as ladders.
+        step = 0.8 if drawn < 1.5 else 0.5
+        along = max(1, int(np.ceil(length / step)))
+        width = max(3, int(np.ceil(2 * drawn / step)))
         area = (length / along) * (2 * drawn / width)
         for a in range(along):
             t = (a + 0.5) / along
@@ -129,32 +165,38 @@ def polyline(points: np.ndarray, radius, peak) -> np.ndarray:
     return np.column_stack(columns)
 
 
-def tube(grid: np.ndarray, view: View, line: np.ndarray, height, depth, attenuation: float, shell: float) -> None:
-    """Splat a 3-D tube with elliptic cross-section.
+class Tubes:
+    """Bent tubes with elliptic cross-sections, collected to be projected in one go."""
 
-    Args:
-        grid: float32 (H, H) with H = 512, changed in place.
-        line: float (n, 3) centre line in cm.
-        height, depth: semi-axes in cm, scalar or (n,): towards image-vertical and along the third direction.
-        attenuation: mean over the cross-section, per cm, above that of the soft tissue around; scalar or (n,).
-        shell: share of the mass in the cortex.
-    """
-    ratio = grid.shape[0] / SIZE
-    step = np.linalg.norm(np.diff(line, axis=0), axis=1)
-    position = np.concatenate([[0], np.cumsum(step)])
-    count = max(4, int(position[-1] * view.scale * ratio / 0.9))
-    at = np.linspace(0, position[-1], count)
-    line = np.stack([np.interp(at, position, line[:, k]) for k in range(3)], axis=1)
-    height, depth, attenuation = (
-        np.interp(at, position, np.broadcast_to(value, len(position))) for value in (height, depth, attenuation)
-    )
-    tangent = np.gradient(line, axis=0)
-    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True) + 1e-9
-    up = np.array([0.02, 1.0, 0.03]) - tangent * (tangent @ np.array([0.02, 1.0, 0.03]))[:, None]
-    up /= np.linalg.norm(up, axis=1, keepdims=True) + 1e-9
-    side = np.cross(tangent, up)
-    centre = view.pixels(line) * ratio
-    across = view.pixels(line + up * height[:, None]) * ratio - centre
-    deep = view.pixels(line + side * depth[:, None]) * ratio - centre
-    volume = attenuation * np.pi * height * depth * (position[-1] / count) * (view.scale * ratio) ** 2
-    splat_tube(grid, centre, across, deep, volume.astype(np.float64), shell)
+    def __init__(self) -> None:
+        self._points: list[np.ndarray] = []
+        self._shells: list[float] = []
+
+    def add(self, line: np.ndarray, height, depth, attenuation, shell: float) -> None:
+        """Add a tube.
+
+        Args:
+            line: float (n, 3) centre line in cm.
+            height, depth: semi-axes in cm, scalar or (n,): towards image-vertical and along the third direction.
+            attenuation: mean over the cross-section, per cm, above that of the tissue around; scalar or (n,).
+            shell: share of the mass in the cortex.
+        """
+        rows = np.empty((len(line), 6))
+        rows[:, :3], rows[:, 3], rows[:, 4], rows[:, 5] = line, height, depth, attenuation
+        self._points.append(rows)
+        self._shells.append(shell)
+
+    def project(self, grid: np.ndarray, view: View) -> None:
+        """Add the line integrals of all tubes to `grid`, float32 (512, 512), in place."""
+        ratio = grid.shape[0] / SIZE
+        first = np.concatenate([[0], np.cumsum([len(points) for points in self._points])])
+        turns = (np.cos(view.rotation), np.sin(view.rotation), np.cos(view.roll), np.sin(view.roll))
+        centre = (view.centre[0] * ratio, view.centre[1] * ratio)
+        numbers = (view.scale * ratio, *centre, *turns, view.tilt, view.divergence)
+        _splat_tubes(
+            grid,
+            np.concatenate(self._points),
+            first,
+            np.array(self._shells),
+            tuple(float(number) for number in numbers),
+        )

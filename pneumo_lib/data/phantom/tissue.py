@@ -2,7 +2,6 @@
 
 import cv2
 import numpy as np
-from numba import njit
 
 from pneumo_lib.data.phantom.anatomy import SIDES, Chest, Patient, Pose, spline
 from pneumo_lib.data.phantom.cohort import rng
@@ -13,93 +12,67 @@ SOFT = 0.195
 """Attenuation of soft tissue per cm, at about 70 keV."""
 
 
-def rounded(outline: np.ndarray, reach: float, size: int) -> np.ndarray:
-    """Thickness profile 0..1 of a rounded body: rises like an ellipse over `reach` pixels (at 1024) from the outline."""
-    inside = filled(outline, size)
-    distance = cv2.distanceTransform((inside > 127).astype(np.uint8), cv2.DIST_L2, 5)
-    # The fraction of the border pixel that is covered makes up for the transform's whole-pixel steps.
-    distance = cv2.GaussianBlur(distance, (0, 0), 1.0)
+def rounded(outline: np.ndarray, reach: float, size: int, pad: int = 0) -> np.ndarray:
+    """Thickness profile of a rounded body, float32 (size, size) in 0..1.
+
+    It rises like an ellipse from the outline (pixels at 1024) over `reach` pixels, then stays flat. `pad` more pixels of
+    the grid around the image let outlines beyond its border count.
+    """
+    shift = pad * SIZE / size
+    inside = filled((outline + shift) * (size / (size + 2 * pad)), size + 2 * pad)
+    distance = cv2.distanceTransform((inside > 127).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
+    # The transform counts from pixel centres; smoothing hides its steps along slanted edges.
+    distance = cv2.GaussianBlur(distance, (0, 0), 1.2)[pad : pad + size, pad : pad + size]
     rise = np.clip(distance / (reach * size / SIZE), 0, 1)
     return np.sqrt(np.maximum(1 - (1 - rise) ** 2, 0))
 
 
-def body(who: Patient, where: Pose, index_rng: np.random.Generator) -> np.ndarray:
+def body(who: Patient, where: Pose, r: np.random.Generator) -> np.ndarray:
     """Thickness of trunk, neck, shoulders and arms in cm, float32 (512, 512), without the cavity taken out."""
     w, h = who.half_width / 14, who.height / 24
-    fat, size, px = who.fat, 256, where.view.scale
+    fat, size, pad, px = who.fat, 192, 64, where.view.scale
     muscle = 1.12 if who.sex == "M" else 1.0
     spread = 1.3 * where.arm
     half = np.array([
-        (5.4 * muscle, -30), (5.3 * muscle, -9), (5.7 * muscle, -5.6), (7.6, -3.4), (11.5, -2.1), (15.5, -1.5),
-        (18.6 + spread, -0.8), (20.6 + spread, 1.6), (21.2 + spread, 4.8), (18.6, 8.4),
-        (16.3, 11.5), (15.9, 15), (16.0, 20), (15.9, 26), (15.8, 34), (16.2, 60),
+        (5.4 * muscle, -40), (5.3 * muscle, -9), (5.7 * muscle, -5.6), (7.6, -3.4), (11.5, -2.1), (15.5, -1.5),
+        (18.6 + spread, -0.8), (20.6 + spread, 1.6), (21.2 + spread, 4.8), (18.8, 8.4),
+        (16.5, 12.0), (15.9, 16), (15.9, 24), (15.8, 34), (16.4, 60),
     ])  # fmt: skip
     half[:, 0] += fat * np.interp(half[:, 1], [-30, -5, 5, 12, 34], [0.3, 0.3, 0.5, 0.8, 1.1])
-    outline = []
-    for side in SIDES:
-        knots = half + index_rng.normal(0, 0.15, half.shape)
-        outline.append(spline(knots * (side * w, h if h < w else w), 200))
+    outline = [spline((half + r.normal(0, 0.05, half.shape)) * (side * w, w), 200) for side in SIDES]
     trunk = where.view.pixels(np.concatenate([outline[0], outline[1][::-1]]))
-    profile = rounded(trunk, 8.5 * w * px, size)
+    # Flatter towards the skin than an ellipse, as fat and muscle are.
+    profile = rounded(trunk, 7.5 * w * px, size, pad) ** 1.3
     y = (np.arange(size) * (SIZE / size) - where.view.centre[1]) / px / h
-    thick = np.interp(y, [-12, -6, -2, 3, 9, 16, 24, 34], [10.5, 11, 12.5, 16, 20, 22.5, 23, 23])
-    thick = (thick * who.depth / 9.3 + 1.6 * fat).astype(np.float32)
-    total = profile.astype(np.float32) * thick[:, None]
+    thick = np.interp(y, [-12, -6, -2, 3, 9, 16, 24, 34], [10.5, 11, 12.5, 15.5, 19, 21.5, 22, 22])
+    thick = (thick * who.depth / 9.3 + 1.5 * fat).astype(np.float32)
+    total = profile * thick[:, None]
     for side in SIDES:
-        total = np.maximum(total, _arm(who, where, side, size, index_rng))
-    return cv2.resize(total, (HALF, HALF), interpolation=cv2.INTER_CUBIC)
+        total = np.maximum(total, _arm(who, where, side, size, pad))
+    return cv2.resize(cv2.GaussianBlur(total, (0, 0), 1.5), (HALF, HALF), interpolation=cv2.INTER_CUBIC)
 
 
-def _arm(who: Patient, where: Pose, side: int, size: int, r: np.random.Generator) -> np.ndarray:
+def _arm(who: Patient, where: Pose, side: int, size: int, pad: int) -> np.ndarray:
     w = who.half_width / 14
-    radius = (4.3 if who.sex == "M" else 3.9) * w + 0.45 * who.fat
-    start = np.array([18.6 + 0.5 * where.arm, 3.0])
-    away = np.array([2.2 + 8 * where.arm, 18.0])
+    radius = (4.4 if who.sex == "M" else 4.0) + 0.45 * who.fat
+    start = np.array([18.4 + 0.5 * where.arm, 2.5])
+    away = np.array([2.4 + 7 * where.arm, 18.0])
     along = away / np.hypot(*away)
     normal = np.array([along[1], -along[0]])
-    knots = [
-        start - 3.2 * along - 1.2 * normal,
-        start + 2 * along - radius * normal,
-        start + away - 0.85 * radius * normal,
-    ]
-    back = [
-        start + 2.5 * away + 0.8 * radius * normal,
-        start + 0.3 * away + radius * normal,
-        start - 2.8 * along + normal,
-    ]
-    far = [start + 2.5 * away - 0.8 * radius * normal]
-    outline = where.view.pixels(spline(np.array(knots + far + back), 120) * (side * w, w))
-    return rounded(outline, radius * where.view.scale * w, size).astype(np.float32) * 1.85 * radius
+    ends = [start + 3 * along, start + away, start + 3 * away]
+    outer, inner = [p + radius * normal for p in ends], [p - radius * normal for p in ends]
+    outline = where.view.pixels(spline(np.array([start - radius * along, *outer, *inner[::-1]]), 90) * (side * w, w))
+    return rounded(outline, 0.9 * radius * where.view.scale * w, size, pad) * np.float32(1.9 * radius * w)
 
 
-@njit(cache=True, fastmath=True)
-def _mediastinum(size, scale, cx, cy, cos, sin, ellipsoids):
-    out = np.zeros((size, size), np.float32)
-    for i in range(size):
-        for j in range(size):
-            px, py = j * 2 + 0.5 - cx, i * 2 + 0.5 - cy
-            x, y = (cos * px + sin * py) / scale, (cos * py - sin * px) / scale
-            total = 0.0
-            for e in range(ellipsoids.shape[0]):
-                dx, dy = x - ellipsoids[e, 0], y - ellipsoids[e, 1]
-                if abs(dx) > 13 or abs(dy) > 13:
-                    continue
-                c, s = np.cos(ellipsoids[e, 4]), np.sin(ellipsoids[e, 4])
-                u, v = (c * dx + s * dy) / ellipsoids[e, 2], (c * dy - s * dx) / ellipsoids[e, 3]
-                rest = 1 - u * u - v * v
-                if rest > 0:
-                    # The cube norm melts the bodies into one another without a seam.
-                    total += (np.sqrt(rest) * ellipsoids[e, 5]) ** 3
-            out[i, j] = min(total ** (1 / 3), 0.97)
-    return out
-
-
-def mediastinum(chest: Chest, where: Pose) -> np.ndarray:
+def mediastinum(who: Patient, where: Pose, chest: Chest) -> np.ndarray:
     """Share of the cavity's depth that heart and vessels fill, float32 (512, 512) in 0..0.97."""
-    view = where.view
-    return _mediastinum(
-        HALF, view.scale, *view.centre, np.cos(view.roll), np.sin(view.roll), chest.ellipsoids.astype(np.float64)
-    )
+    outline = where.view.pixels(np.concatenate([chest.border[0], chest.border[1][::-1]]))
+    profile = rounded(outline, 0.22 * who.half_width * where.view.scale, HALF)
+    y = (np.arange(HALF) * 2 - where.view.centre[1]) / where.view.scale / who.height * 24
+    # Thin above the heart, where only vessels and fat lie between the lungs.
+    share = np.interp(y, [-2, 1, 4, 8, 12, 18, 22], [0.97, 0.75, 0.55, 0.52, 0.60, 0.74, 0.8])
+    return (profile * share[:, None]).astype(np.float32)
 
 
 def cavity(who: Patient, where: Pose, chest: Chest) -> np.ndarray:
@@ -124,49 +97,54 @@ def below_diaphragm(who: Patient, where: Pose, chest: Chest) -> np.ndarray:
     return (rounded(outline, reach, HALF) * 0.985).astype(np.float32)
 
 
-def breasts(who: Patient, where: Pose, index: int, seed: int) -> np.ndarray:
-    """Thickness of the breasts in cm, float32 (512, 512); their lower edge is crisp, the upper one fades."""
-    total = np.zeros((HALF, HALF), np.float32)
+def _patch(where: Pose, centre, reach: float):
+    """Slices of the 512-pixel grid around a point, with the offsets (dx, dy) in cm; `centre` and `reach` in cm."""
+    x, y = where.view.pixels(np.asarray(centre, float)) / 2
+    radius = int(reach * where.view.scale / 2) + 2
+    i, j = int(np.clip(y - radius, 0, HALF)), int(np.clip(x - radius, 0, HALF))
+    end_i, end_j = int(np.clip(y + radius, 0, HALF)), int(np.clip(x + radius, 0, HALF))
+    v, u = np.mgrid[i:end_i, j:end_j].astype(np.float32)
+    return (slice(i, end_i), slice(j, end_j)), (u - x) * 2 / where.view.scale, (v - y) * 2 / where.view.scale
+
+
+def add_breasts(total: np.ndarray, who: Patient, where: Pose, index: int, seed: int) -> None:
+    """Add the breasts' thickness in cm to float32 (512, 512); their lower edge is crisp, the upper one fades."""
     if who.breast <= 0 and who.fat < 2.4:
-        return total
+        return
     r = rng(seed, "breast", index)
     w = who.half_width / 14
     thick = who.breast if who.breast > 0 else 0.7 * (who.fat - 1.4)
-    v, u = np.mgrid[0:HALF, 0:HALF].astype(np.float32) * 2
     for side in SIDES:
         sag = r.normal(0, 0.5) + (0.3 * thick if where.position == "PA" else 0)
-        x, y = where.view.pixels(np.array([side * (8.2 + 0.25 * thick + r.normal(0, 0.4)) * w, (16.0 + sag) * w]))
-        a, down, up = (4.2 + 0.75 * thick) * w, (2.9 + 0.55 * thick) * w, (7.5 + 0.5 * thick) * w
-        dx, dy = (u - x) / (a * where.view.scale), (v - y) / where.view.scale
-        dy = np.where(dy > 0, dy / down, dy / up)
-        rest = np.maximum(1 - np.abs(dx) ** 2.2 - dy * dy, 0)
-        total += thick * np.where(dy > 0, np.sqrt(rest), rest**0.9)
-    return total
+        centre = (side * (8.2 + 0.25 * thick + r.normal(0, 0.4)) * w, (16.0 + sag) * w)
+        wide, down, up = (4.2 + 0.75 * thick) * w, (2.9 + 0.55 * thick) * w, (7.5 + 0.5 * thick) * w
+        place, dx, dy = _patch(where, centre, max(wide, up))
+        base = np.maximum(1 - (dx / wide) ** 2, 0)
+        lower = np.sqrt(np.maximum(1 - (dy / down) ** 2 / np.maximum(np.sqrt(base), 1e-3), 0))
+        upper = np.maximum(1 - (dy / up) ** 2, 0) ** 2
+        # Towards the breastbone the breast thins out without an edge.
+        total[place] += thick * base**0.8 * np.where(dy > 0, lower, upper)
 
 
-def gas(where: Pose, chest: Chest, who: Patient, index: int, seed: int) -> np.ndarray:
-    """Thickness of gas in stomach and bowel below the left dome in cm, float32 (512, 512)."""
+def remove_gas(total: np.ndarray, where: Pose, chest: Chest, index: int, seed: int) -> None:
+    """Take the gas in stomach and bowel, below the domes, out of a thickness in cm, float32 (512, 512)."""
     r = rng(seed, "gas", index)
-    canvas = np.zeros((HALF, HALF), np.float32)
-    v, u = np.mgrid[0:HALF, 0:HALF].astype(np.float32) * 2
     erect = where.position == "PA"
-    spots = []
+    floor = chest.dome_top[1]
+    bubbles = []
     if r.random() < 0.75:
-        spots.append(
-            (r.uniform(3.5, 8), chest.dome_top[1] + r.uniform(1.6, 3.2), r.uniform(1.2, 3.2), r.uniform(0.8, 2.0))
-        )
-    for _ in range(r.poisson(2.0)):
-        spots.append(
-            (r.uniform(-9, 10), chest.dome_top[1] + r.uniform(5, 14), r.uniform(0.7, 2.0), r.uniform(0.6, 1.6))
-        )
-    for x, y, a, b in spots:
-        px, py = where.view.pixels(np.array([x, y]))
-        dx, dy = (u - px) / (a * where.view.scale), (v - py) / (b * where.view.scale)
+        bubbles.append((r.uniform(3.5, 8), floor + r.uniform(1.8, 3.5), r.uniform(1.2, 3.2), r.uniform(0.8, 2.0)))
+    x, y = r.uniform(-9, 10), floor + r.uniform(5, 12)
+    for _ in range(r.poisson(5.0)):
+        # Bowel: rows of small pockets.
+        x, y = x + r.normal(0, 1.6), y + r.normal(0, 1.2)
+        bubbles.append((x, max(y, floor + 4), r.uniform(0.5, 1.6), r.uniform(0.5, 1.3)))
+    for x, y, a, b in bubbles:
+        place, dx, dy = _patch(where, (x, y), 1.4 * max(a, b))
         angle = np.arctan2(dy, dx)
-        wobble = 1 + 0.18 * np.sin(3 * angle + r.uniform(0, 6)) + 0.08 * np.sin(5 * angle + r.uniform(0, 6))
-        rest = np.maximum(1 - (dx * dx + dy * dy) / wobble**2, 0)
-        if erect and r.random() < 0.5:
+        wobble = 1 + 0.15 * np.sin(3 * angle + r.uniform(0, 6)) + 0.08 * np.sin(5 * angle + r.uniform(0, 6))
+        rest = np.maximum(1 - ((dx / a) ** 2 + (dy / b) ** 2) / wobble**2, 0)
+        if erect and a > 1.6 and r.random() < 0.6:
             # Standing, the stomach's fluid level cuts the bubble off flat.
-            rest = np.where(dy < 0.35, rest, 0)
-        canvas += min(a, b) * 1.5 * np.sqrt(rest)
-    return canvas
+            rest *= np.clip((0.35 * b - dy) / 0.15, 0, 1)
+        total[place] -= min(a, b) * 1.3 * rest**0.7

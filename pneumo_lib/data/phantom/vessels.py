@@ -3,51 +3,55 @@
 import numpy as np
 from numba import njit
 
+from pneumo_lib.data.phantom.anatomy import Chest, Patient, Pose, spline
 from pneumo_lib.data.phantom.pneumothorax import ANGLES, Lung
+from pneumo_lib.data.phantom.projection import polyline
 
 MOST = 12_000
 
 
 @njit(cache=True)
-def _grow(seed, angles, radii, lengths, extent, out):
-    """Grow trees in polar coordinates scaled to cm; rows of `out`: x0, y0, x1, y1, radius. Returns the row count."""
-    np.random.seed(seed)
-    stack = np.empty((4096, 5))
-    top = 0
-    for i in range(angles.size):
-        stack[top] = (0.25 * np.cos(angles[i]), 0.35 * np.sin(angles[i]), angles[i], radii[i], lengths[i])
-        top += 1
-    rows = 0
-    bins = extent.size - 1
+def _grow(numbers, starts, extent, out):
+    """Grow vessels in cm about a lung's pole.
+
+    Args:
+        numbers: float (k,) standard normal numbers, used in turn.
+        starts: float (n, 5): x, y, direction, radius and length of the trunks.
+        extent: float (m,) distance of the pleura from the pole at polar angles from -pi to pi.
+        out: float (rows, 5), filled with x0, y0, x1, y1, radius.
+
+    Returns:
+        The number of rows filled.
+    """
+    stack = np.empty((2048, 6))
+    top = starts.shape[0]
+    stack[:top, :5] = starts
+    stack[:top, 5] = 0
+    rows, used, bins = 0, 0, extent.size - 1
     while top > 0:
         top -= 1
-        x, y, angle, radius, length = stack[top]
-        steps = 4
-        bend = np.random.normal(0.0, 0.10)
-        alive = True
+        x, y, angle, radius, length, order = stack[top]
+        steps = max(3, int(length / 0.45))
+        side = 1.0
         for k in range(steps):
-            angle += bend + np.random.normal(0.0, 0.07)
-            x1 = x + length / steps * np.cos(angle)
-            y1 = y + length / steps * np.sin(angle)
-            polar = np.arctan2(y1, x1)
-            edge = extent[int((polar + np.pi) / (2 * np.pi) * bins)]
-            if np.hypot(x1, y1) > 0.97 * edge or rows >= out.shape[0]:
-                alive = False
+            used = (used + 2) % (numbers.size - 2)
+            angle += 0.07 * numbers[used]
+            size = radius * (1 - 0.7 * k / steps)
+            x1, y1 = x + length / steps * np.cos(angle), y + length / steps * np.sin(angle)
+            edge = extent[int((np.arctan2(y1, x1) + np.pi) / (2 * np.pi) * bins)]
+            if np.hypot(x1, y1) > 0.97 * edge or rows >= out.shape[0] or size < 0.02:
                 break
-            out[rows, 0], out[rows, 1], out[rows, 2], out[rows, 3], out[rows, 4] = x, y, x1, y1, radius * (1 - 0.05 * k)
+            out[rows, 0], out[rows, 1], out[rows, 2], out[rows, 3], out[rows, 4] = x, y, x1, y1, size
             rows += 1
             x, y = x1, y1
-        if not alive or radius < 0.022 or top > 4000:
-            continue
-        # Murray's law with an uneven split: the cubes of the daughters' radii add up to the mother's.
-        share = np.random.uniform(0.5, 0.88)
-        turn = np.random.uniform(0.25, 0.6) * (1.0 if np.random.random() < 0.5 else -1.0)
-        for part, sign in ((share, 1.0 - share), (1 - share, -share)):
-            if np.random.random() < 0.04:
-                continue
-            small = radius * part ** (1 / 3) * 0.96
-            stack[top] = (x, y, angle + turn * sign * 1.6, small, np.random.uniform(0.7, 1.3) * (0.55 + 5.2 * small))
-            top += 1
+            # Side branches leave alternately, at about 40 degrees.
+            if order < 4 and k > 1 and top < 2040 and numbers[used + 1] > 0.2 + 0.15 * order:
+                stack[top, 0], stack[top, 1] = x, y
+                stack[top, 2] = angle + side * (0.65 + 0.15 * numbers[used])
+                stack[top, 3], stack[top, 4] = size * 0.72, (1 - 0.6 * k / steps) * length * 0.55
+                stack[top, 5] = order + 1
+                top += 1
+                side = -side
     return rows
 
 
@@ -62,12 +66,19 @@ def tree(lung: Lung, scale: float, seed: int, attenuation: float) -> np.ndarray:
     The tree grows in the whole lung and then follows the lung's surface where air has pushed it in.
     """
     r = np.random.default_rng(seed)
-    count = 13
-    angles = np.concatenate([np.linspace(-1.75, 1.75, count), [2.2, 2.6, -2.3]]) + r.normal(0, 0.10, count + 3)
-    radii = r.uniform(0.20, 0.34, angles.size) * (1 + 0.25 * np.sin(angles))
-    lengths = r.uniform(1.2, 2.6, angles.size)
+    # More and thicker vessels run down than up; the last ones are the lower lobe's artery and the hilar stems.
+    angles = np.concatenate([np.linspace(-1.7, 1.75, 20) + r.normal(0, 0.1, 20), [1.3, 0.8, -1.1, 1.6, -0.2]])
+    reach = np.interp(angles, ANGLES, lung.radius) / scale + 2.0
+    starts = np.empty((angles.size, 5))
+    starts[:, 0] = -2.6 + 0.4 * np.cos(angles) + r.normal(0, 0.15, angles.size)
+    starts[:, 1] = 1.7 * np.sin(angles) + r.normal(0, 0.3, angles.size)
+    starts[:, 2] = angles
+    starts[:, 3] = r.uniform(0.14, 0.27, angles.size) * (1 + 0.3 * np.sin(angles))
+    starts[:, 4] = r.uniform(0.75, 1.15, angles.size) * reach
+    starts[-5:, 3] = r.uniform(0.26, 0.38, 5)
+    starts[-5:, 4] = r.uniform(4.0, 7.5, 5)
     out = np.empty((MOST, 5))
-    rows = _grow(int(r.integers(2**31)), angles, radii, lengths, lung.radius / scale, out)
+    rows = _grow(r.standard_normal(4096), starts, lung.radius / scale, out)
     segments = out[:rows]
     ends = np.concatenate([segments[:, :2], segments[:, 2:4]])
     polar = np.arctan2(ends[:, 1], ends[:, 0])
@@ -75,3 +86,24 @@ def tree(lung: Lung, scale: float, seed: int, attenuation: float) -> np.ndarray:
     ends = lung.hilum + ends * (lung.side * scale, scale)
     radius = segments[:, 4]
     return np.column_stack([ends[:rows], ends[rows:], radius * scale, 2 * radius * attenuation])
+
+
+def airways(who: Patient, where: Pose, chest: Chest) -> np.ndarray:
+    """Trachea and main bronchi as segments of negative line integral, for `projection.splat_lines`."""
+    h, scale = who.height / 24, where.view.scale
+    bend = 0.4 * who.aorta
+    carina = np.array([-0.2 + 0.5 * chest.shift, 8.2 * h])
+    trachea = np.array(
+        [(0.0, -14 * h), (0.0, -4 * h), (-0.1 + 0.3 * chest.shift, 2 * h), (-bend + 0.4 * chest.shift, 6 * h)]
+    )
+    radius = (0.85 if who.sex == "M" else 0.72) * h
+    parts = []
+    for knots, size in (
+        ([*trachea, carina], radius),
+        ([carina + (0, -0.3), carina + (-1.6, 2.0), carina + (-2.8, 3.2)], 0.6 * radius),
+        ([carina + (0, -0.3), carina + (2.2, 1.6), carina + (3.6, 2.5)], 0.55 * radius),
+    ):
+        line = where.view.pixels(spline(np.array(knots), 40))
+        fade = np.clip((39 - np.arange(39)) / 12, 0, 1)
+        parts.append(polyline(line, size * scale, -0.19 * 2 * size * fade))
+    return np.concatenate(parts)

@@ -1,0 +1,155 @@
+"""Support devices: tubes, lines, leads, pacemakers. Their shares of the images are our choice.
+
+Each device is a list of segments for `projection.splat_lines` at 1024 pixels. Metal is given a few tenths of a line
+integral per millimetre, plastic with barium about a tenth.
+"""
+
+import numpy as np
+
+from pneumo_lib.data.phantom.anatomy import Chest, Patient, Pose, spline
+from pneumo_lib.data.phantom.pneumothorax import Lung
+from pneumo_lib.data.phantom.projection import polyline
+
+
+def choose(who: Patient, where: Pose, positive: bool, r: np.random.Generator) -> tuple[str, ...]:
+    """Names of the devices in one image; a chest tube is far more frequent beside a pneumothorax, but no proof of it."""
+    bed = where.position == "AP"
+    old = who.age_years > 45
+    chances = {
+        "chest tube": (0.45 if bed else 0.25) if positive else (0.08 if bed else 0.02),
+        "ECG leads": 0.6 if bed else 0.03,
+        "central line": 0.35 if bed else 0.05,
+        "endotracheal tube": 0.18 if bed else 0.0,
+        "gastric tube": 0.2 if bed else 0.01,
+        "pacemaker": 0.07 if old else 0.005,
+        "sternal wires": 0.1 if old else 0.01,
+    }
+    return tuple(name for name, chance in chances.items() if r.random() < chance)
+
+
+def segments(
+    names: tuple[str, ...],
+    who: Patient,
+    where: Pose,
+    chest: Chest,
+    lungs: list[Lung],
+    side: int,
+    r: np.random.Generator,
+) -> np.ndarray:
+    """All devices in one image, float (n, 6); `side` is the side that a chest tube drains."""
+    draw = {
+        "chest tube": lambda: _chest_tube(where, lungs[(side + 1) // 2], r),
+        "ECG leads": lambda: _leads(where, r),
+        "central line": lambda: _central_line(who, where, chest, r),
+        "endotracheal tube": lambda: _airway_tube(who, where, r),
+        "gastric tube": lambda: _gastric_tube(who, where, chest, r),
+        "pacemaker": lambda: _pacemaker(who, where, r),
+        "sternal wires": lambda: _sternal_wires(who, where, r),
+    }
+    return np.concatenate([np.zeros((0, 6)), *(part for name in names for part in draw[name]())])
+
+
+def _line(where: Pose, knots, radius: float, peak: float, count: int = 120) -> np.ndarray:
+    """A wire or thread through knots in cm, with radius in cm."""
+    return polyline(where.view.pixels(spline(np.array(knots, float), count)), radius * where.view.scale, peak)
+
+
+def _hollow(where: Pose, pixels: np.ndarray, radius: float, wall: float, thread: float) -> list[np.ndarray]:
+    """A plastic tube along pixels (n, 2): two walls and a radiopaque thread."""
+    normal = np.gradient(pixels, axis=0)[:, ::-1] * (1, -1)
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
+    scale = where.view.scale
+    return [
+        polyline(pixels, radius * scale, wall * 0.6),
+        *(polyline(pixels + s * radius * 0.9 * scale * normal, 0.05 * scale, wall) for s in (-1, 1)),
+        polyline(pixels + 0.5 * radius * scale * normal, 0.045 * scale, thread),
+    ]
+
+
+def _chest_tube(where: Pose, lung: Lung, r: np.random.Generator) -> list[np.ndarray]:
+    up, right = r.uniform(-1.5, -0.9), r.uniform(0.1, 0.5)
+
+    def at(angle, share):
+        reach = np.interp(angle, np.linspace(-np.pi, np.pi, 721), lung.radius) * share
+        return lung.hilum + reach * np.array([lung.side * np.cos(angle), np.sin(angle)])
+
+    way = [
+        at(right + 0.25, 1.9),
+        at(right, 1.06),
+        at(right - 0.35, 0.9),
+        at((up + right) / 2 - 0.1, 0.85),
+        at(up, 0.78),
+    ]
+    way.append(way[-1] + (way[-1] - way[-2]) * 0.15)
+    return _hollow(where, spline(np.array(way), 160), r.uniform(0.28, 0.42), 0.10, 0.55)
+
+
+def _leads(where: Pose, r: np.random.Generator) -> list[np.ndarray]:
+    parts = []
+    spots = np.array([(-9, 3), (9, 3), (-10, 17), (10, 18), (1, 12), (5, 16)], float)
+    out = r.choice([-1, 1])
+    for spot in spots[r.permutation(6)[: int(r.integers(2, 5))]] + r.normal(0, 1.6, (6, 2))[:1]:
+        turn = np.linspace(0, 2 * np.pi, 24)
+        ring = spot + 0.38 * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+        parts.append(polyline(where.view.pixels(ring), 0.10 * where.view.scale, 0.5))
+        parts.append(_line(where, [spot, spot + r.normal(0, 0.1, 2) + (0.8, 0.2)], 0.22, 0.6, 8))
+        away = spot + np.array([out * r.uniform(4, 9), r.uniform(-4, 5)])
+        far = np.array([out * r.uniform(17, 30), r.uniform(6, 34)])
+        parts.append(_line(where, [spot + (0.8, 0.2), spot + r.normal(0, 2.5, 2), away, far], 0.055, 0.5))
+    if r.random() < 0.4:
+        knots = np.cumsum(r.normal((3.5, 2.0), (4, 4), (6, 2)), axis=0) + (-18, r.uniform(-6, 20))
+        parts.append(_line(where, knots, 0.09, 0.28, 160))
+    return parts
+
+
+def _central_line(who: Patient, where: Pose, chest: Chest, r: np.random.Generator) -> list[np.ndarray]:
+    h = who.height / 24
+    end = (-1.9 + chest.shift * 0.5, r.uniform(7, 12) * h)
+    if r.random() < 0.6:
+        knots = [(-4.5, -9 * h), (-3.6, -3 * h), (-2.3, 2 * h), (-2.0, 5 * h), end]
+    else:
+        side = r.choice([-1, 1])
+        knots = [(side * 13, 4 * h), (side * 8, 1.6 * h), (side * 3.5, 2.2 * h), (-0.8, 4.5 * h), end]
+    return [_line(where, np.array(knots) + r.normal(0, 0.3, (5, 2)), 0.09, 0.28)]
+
+
+def _airway_tube(who: Patient, where: Pose, r: np.random.Generator) -> list[np.ndarray]:
+    h = who.height / 24
+    knots = np.array([(0.6, -16 * h), (0.3, -8 * h), (0.0, -1 * h), (-0.1, r.uniform(3.5, 6.5) * h)])
+    return _hollow(where, where.view.pixels(spline(knots, 80)), 0.42, 0.07, 0.4)
+
+
+def _gastric_tube(who: Patient, where: Pose, chest: Chest, r: np.random.Generator) -> list[np.ndarray]:
+    h, floor = who.height / 24, chest.dome_top[1]
+    knots = [(0.2, -16 * h), (0.5, 0), (0.3, 9 * h), (0.9, 17 * h), (2.2, floor + 2), (r.uniform(4, 7), floor + 6)]
+    return [_line(where, np.array(knots) + r.normal(0, 0.2, (6, 2)), 0.13, 0.24)]
+
+
+def _pacemaker(who: Patient, where: Pose, r: np.random.Generator) -> list[np.ndarray]:
+    w, side = who.half_width / 14, 1 if r.random() < 0.8 else -1
+    x, y = side * r.uniform(8.5, 10.5) * w, r.uniform(2.5, 4.5) * w
+    rows = np.linspace(-2.1, 2.1, 30)
+    half = 2.3 * np.sqrt(np.clip(1 - np.abs(rows / 2.2) ** 3, 0, 1))
+    # A box of battery and electronics: horizontal strokes side by side.
+    parts = []
+    for dy, reach in zip(rows, half, strict=True):
+        ends = where.view.pixels(np.array([(x - reach, y + dy), (x + reach, y + dy)]))
+        parts.append(polyline(ends, 0.085 * where.view.scale, 0.9 if dy < -1 else 1.25))
+    tip = (r.uniform(3.5, 6.5) * w, r.uniform(16, 19) * w)
+    knots = [(x, y - 2), (x - side * 4 * w, 1.8 * w), (side * 1.5, 3.5 * w), (-1.8 * w, 8 * w), (-2.6 * w, 14 * w), tip]
+    parts.append(_line(where, knots, 0.085, 0.42))
+    if r.random() < 0.5:
+        knots[-1] = (-2.2 * w, 12.5 * w)
+        parts.append(_line(where, np.array(knots) + (0.3, 0.2), 0.085, 0.42))
+    return parts
+
+
+def _sternal_wires(who: Patient, where: Pose, r: np.random.Generator) -> list[np.ndarray]:
+    h, parts = who.height / 24, []
+    for y in np.arange(5, 16, 2.4) * h + r.normal(0, 0.3):
+        turn = np.linspace(0, 2 * np.pi * 1.1, 26) + r.uniform(0, 6)
+        loop = np.stack(
+            [1.1 * np.cos(turn) + r.normal(0, 0.2), y + 0.55 * np.sin(turn) + 0.2 * np.sin(2 * turn), 0 * turn + 8], 1
+        )
+        parts.append(polyline(where.view.pixels(loop), 0.05 * where.view.scale, 0.8))
+    return parts
