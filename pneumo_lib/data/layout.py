@@ -15,7 +15,7 @@ TABLE_DEPTH = 2
 """Tables are looked for in the folder itself and this many levels below it."""
 
 LOOKED_FOR = (
-    "*.dcm files at any depth (dicom-images-train/, dicom-images-test/, stage_2_images/, ...) with a table beside them, "
+    "*.dcm files at any depth (dicom-images-train/, dicom-images-test/, stage_2_images/, ...) with a table there, "
     f"or PNG files in {' or '.join(f'{images}/ + {masks}/' for images, masks in PNG_PAIRS)}"
 )
 

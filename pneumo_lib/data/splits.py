@@ -16,14 +16,14 @@ DECK_TEST = 1830 / (10_065 + 1830)
 """The deck's test images as a share of all that it counts."""
 
 DECK_VALIDATION = 0.1
-"""Share of the deck's training part that becomes validation: our choice, the follow-up code's share; the deck has none."""
+"""Share of the deck's training part that becomes validation: our choice, as in the follow-up code; the deck has none."""
 
 FOLLOW_UP_HOLD_OUT = 0.1
 FOLLOW_UP_SEED = 1994
 
 PATIENT_SHARES = (0.70, 0.15, 0.15)
-"""Shares of train, validation and test under `patient`: our choice. Test is as large as the deck's (15.4 %), and validation
-equals it, for it chooses 2,804 pairs of thresholds and has to tell them apart as well as test does."""
+"""Shares of train, validation and test under `patient`: our choice. Test is as large as the deck's (15.4 %), and
+validation equals it, for it chooses among 2,804 pairs of thresholds and has to tell them apart as well as test does."""
 
 
 class SplitError(PneumoError):
@@ -41,11 +41,11 @@ def split(index: pd.DataFrame, rule: str, seed: int = 0) -> pd.Series:
     Args:
         index: as `siim.load_index` gives it; the order of its rows does not matter.
         rule: `deck`: by image, test as large as in the deck (15.4 %), validation 10 % of the rest.
-            `follow-up`: by image; validation is the follow-up code's hold-out of 10 %, drawn with its seed 1994 whatever
-            `seed` says; the follow-up code tests on Kaggle's unpublished masks, so here a second tenth, drawn from the
-            rest with `seed`, plays test.
-            `patient`: 70 / 15 / 15 %, all images of a patient in one part, stratified by positive and mask area; an image
-            of unknown patient counts as a patient of its own.
+            `follow-up`: by image; validation is the follow-up code's hold-out of 10 %, drawn with its seed 1994
+            whatever `seed` says; the follow-up code tests on Kaggle's unpublished masks, so here a second tenth, drawn
+            from the rest with `seed`, plays test.
+            `patient`: 70 / 15 / 15 %, all images of a patient in one part, stratified by positive and mask area; an
+            image of unknown patient counts as a patient of its own.
         seed: of the draw.
 
     Returns:
@@ -74,8 +74,8 @@ def split(index: pd.DataFrame, rule: str, seed: int = 0) -> pd.Series:
 def report(index: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
     """One row a part: `images`, `positive`, `positive_share`, `patients`, and `sharing_a_patient_with_train`.
 
-    The last is the number of images whose patient also has an image in training: "unknown" where no patient is known, and
-    "at least n" where some are not. `rule` is the rule used.
+    The last is the number of images whose patient also has an image in training: "unknown" where no patient is known,
+    and "at least n" where some are not. `rule` is the rule used.
     """
     known = index.patient_id.notna()
     in_training = set(index.patient_id[(split == "train").fillna(False) & known])
@@ -112,7 +112,9 @@ def load(path: str | Path, index: pd.DataFrame) -> pd.Series:
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        saved = table.set_index("image_id", verify_integrity=True).split
+        saved = table.set_index("image_id").split
+        if not saved.index.is_unique:
+            raise ValueError("an image is in it twice")
         attrs = {"rule": table.rule.iloc[0], "seed": int(table.seed.iloc[0])} if len(table) else {}
     except (OSError, ValueError, KeyError, AttributeError) as error:
         raise SplitError(
@@ -123,8 +125,8 @@ def load(path: str | Path, index: pd.DataFrame) -> pd.Series:
     missing, extra = sorted(set(index.image_id) - set(saved.index)), sorted(set(saved.index) - set(index.image_id))
     if missing or extra:
         raise SplitError(
-            f"{path} belongs to other images: {len(missing)} of the data set are not in it, {len(extra)} of its own are not in "
-            f"the data set (for example {(missing + extra)[0]}); delete it to make a new one."
+            f"{path} belongs to other images: {len(missing)} of the data set are not in it, {len(extra)} of its own are "
+            f"not in the data set (for example {(missing + extra)[0]}); delete it to make a new one."
         )
     aligned = saved.loc[index.image_id].replace("", pd.NA).astype("string")
     result = pd.Series(aligned.array, index=index.index, name="split")

@@ -1,6 +1,7 @@
 """Small data sets on disk: DICOM files of any kind and copies of the challenge's layouts, all synthetic."""
 
 import os
+import warnings
 from pathlib import Path
 
 import cv2
@@ -65,9 +66,10 @@ def write_copy(root: Path, n_images: int = 6, positive: int = 3, shape: tuple[in
     for number, image_id in enumerate(ids):
         folder = root / "dicom-images-train" / f"study{number}" / "series"
         folder.mkdir(parents=True)
-        as_jpeg(make_dicom(picture(*shape, seed=number), PatientSex="F", PatientAge="38", ViewPosition="AP")).save_as(
-            folder / f"{image_id}.dcm"
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # "38" is how the challenge writes an age, but no valid one
+            dataset = make_dicom(picture(*shape, seed=number), PatientSex="F", PatientAge="38", ViewPosition="AP")
+            as_jpeg(dataset).save_as(folder / f"{image_id}.dcm")
         on = number % 2 == 0 and number // 2 < positive
         rows.append(
             f"{image_id}, {rle.encode(disc((300 + 40 * number, 400), 40 + number))}" if on else f"{image_id}, -1"
