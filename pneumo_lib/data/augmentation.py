@@ -1,6 +1,7 @@
 """Training augmentation: the follow-up code's list, parameters in pixels scaled from 512 px to the stage's size."""
 
 import os
+import random
 from collections.abc import Callable
 
 # On import albumentations would ask a package index for newer versions; a training run has no business there.
@@ -8,9 +9,22 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations as A
 import cv2
+import numpy as np
 
 REFERENCE_PX = 512
 """The size at which the follow-up code gives its parameters."""
+
+
+class Pipeline(A.Compose):
+    """Compose whose seed starts one random stream that all of its transforms draw from.
+
+    albumentations' own gives every transform the same seed, so that all of them throw the same dice: transforms of equal
+    probability then always come together, or not at all.
+    """
+
+    def set_random_seed(self, seed: int | None) -> None:
+        self.seed = seed
+        self.set_random_state(np.random.default_rng(seed), random.Random(seed))
 
 
 def training(size: int) -> A.Compose:
@@ -27,7 +41,7 @@ def training(size: int) -> A.Compose:
     Differs from the follow-up code: lengths are scaled with the size; the elastic transform's extra affine warp
     (3.6 px) and the optical one's shift (0.5 px) have gone from albumentations 2 and are left out.
     """
-    return A.Compose(
+    return Pipeline(
         [
             _horizontal_flip(size, p=0.5),
             A.OneOf([TRANSFORMS[name](size, p=0.5) for name in ("contrast", "gamma", "brightness")], p=0.3),
@@ -40,7 +54,7 @@ def training(size: int) -> A.Compose:
 
 def single(name: str, size: int) -> A.Compose:
     """One named transform of `TRANSFORMS` alone, always applied: for galleries and tests."""
-    return A.Compose([TRANSFORMS[name](size, p=1.0)])
+    return Pipeline([TRANSFORMS[name](size, p=1.0)])
 
 
 def _horizontal_flip(size: int, p: float) -> A.BasicTransform:
@@ -93,7 +107,13 @@ def _shift_scale_rotate(size: int, p: float) -> A.BasicTransform:
 
 
 def _random_sized_crop(size: int, p: float) -> A.BasicTransform:
-    return A.RandomSizedCrop(min_max_height=(round(412 * size / REFERENCE_PX), size), size=(size, size), p=p)
+    return A.RandomSizedCrop(
+        min_max_height=(round(412 * size / REFERENCE_PX), size),
+        size=(size, size),
+        # Plain nearest lies half a pixel beside the bilinear image.
+        mask_interpolation=cv2.INTER_NEAREST_EXACT,
+        p=p,
+    )
 
 
 TRANSFORMS: dict[str, Callable[..., A.BasicTransform]] = {
