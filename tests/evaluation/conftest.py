@@ -4,6 +4,15 @@ import segmentation_models_pytorch as smp
 import torch
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    """Networks this small gain nothing from more threads, and tests that run side by side lose much."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="session")
 def network():
     """A small U-Net of random weights, the same in every run."""

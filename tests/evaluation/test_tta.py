@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 from torch import nn
 
 from pneumo_lib.evaluation import tta, warps
+from pneumo_lib.evaluation.fast import Fast
 from pneumo_lib.evaluation.prediction import predict_to
 from pneumo_lib.evaluation.tta import TRANSFORMS, TtaError
+from pneumo_lib.model.unet import as_input
 
 GEOMETRIC = ["crop", "elastic", "grid", "optical"]
 
@@ -121,13 +124,47 @@ def test_batches_and_mode(images):
 
 def test_predict_to_streams_into_a_file(tmp_path, network, images, capsys):
     path = tmp_path / "new" / "maps.npy"
-    maps = predict_to(path, network, images, ("flip",))
+    maps = predict_to(path, network, images, ("flip",), fast=False)
     assert isinstance(maps, np.memmap) and not maps.flags.writeable
     np.testing.assert_array_equal(maps, tta.predict(network, images, ("flip",)))
     assert "predict" in capsys.readouterr().err
-    half = predict_to(path, network, images, ("flip",), dtype=np.float16, progress=False)
+    half = predict_to(path, network, images, ("flip",), dtype=np.float16, progress=False, fast=False)
     np.testing.assert_array_equal(half, np.asarray(maps).astype(np.float16))
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_fast_copy_predicts_the_same(channels, images):
+    torch.manual_seed(0)
+    model = smp.Unet("resnet34", encoder_weights=None, in_channels=channels).train()
+    model.channels = channels
+    with torch.no_grad():
+        for _ in range(3):  # running statistics other than those of a new network
+            model(as_input(images, channels))
+        model.segmentation_head[0].weight.mul_(10)  # probabilities over the whole range, as of a trained network
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    expected = tta.predict(model, images)
+    assert np.ptp(expected) > 0.5
+    fast = Fast(model)
+    # Rounding of folded weights.
+    np.testing.assert_allclose(tta.predict(fast, images), expected, rtol=0, atol=1e-4)
+    assert model.training and all((value == before[name]).all() for name, value in model.state_dict().items())
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in fast.modules())
+
+
+def test_a_network_that_cannot_be_folded_is_still_copied(images):
+    class Branches(nn.Module):
+        channels = 1
+
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Conv2d(1, 1, 3, padding=1)
+
+        def forward(self, x):
+            return self.layer(x) if x.mean() > 0 else x
+
+    model = Branches()
+    np.testing.assert_allclose(tta.predict(Fast(model), images), tta.predict(model, images), rtol=0, atol=1e-6)
 
 
 def test_an_interrupted_prediction_leaves_nothing(tmp_path, images):
@@ -138,7 +175,7 @@ def test_an_interrupted_prediction_leaves_nothing(tmp_path, images):
             return super().forward(x)
 
     with pytest.raises(KeyboardInterrupt):
-        predict_to(tmp_path / "maps.npy", Broken(), images, (), progress=False)
+        predict_to(tmp_path / "maps.npy", Broken(), images, (), progress=False, fast=False)
     assert list(tmp_path.iterdir()) == []
 
 
