@@ -6,7 +6,7 @@ Ranges are our choice, after textbook dimensions of the adult chest, unless a so
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.interpolate import PchipInterpolator
+from numba import njit
 
 from pneumo_lib.data.phantom.cohort import Case, rng
 from pneumo_lib.data.phantom.projection import SIZE, View
@@ -69,11 +69,11 @@ def patient(number: int, seed: int) -> Patient:
         depth=9.3 * size * r.normal(1, 0.06) * (1 + 0.002 * (age - 45)),
         fat=fat,
         breast=0.0 if sex == "M" or age < 13 else r.uniform(1.5, 4.0) + 0.5 * fat,
-        heart=np.clip(r.normal(0.46, 0.04) + 0.0008 * (age - 45), 0.37, 0.62),
+        heart=np.clip(r.normal(0.46, 0.05) + 0.0008 * (age - 45), 0.37, 0.62),
         aorta=np.clip(0.35 + 0.009 * (age - 45) + r.normal(0, 0.15), 0, 1),
         bone=np.clip(r.normal(1.0, 0.12) - 0.004 * max(age - 55, 0), 0.6, 1.3),
         rib_drop=r.normal(1, 0.12),
-        scoliosis=r.normal(0, 0.25),
+        scoliosis=r.standard_t(4) * 0.3,
         lung_density=np.clip(r.normal(0.25, 0.035), 0.16, 0.36),
         seed=int(r.integers(2**31)),
     )
@@ -119,10 +119,34 @@ def pose(case: Case, who: Patient, seed: int) -> Pose:
     return Pose(position, float(inspiration), view, float(arm), who.age_years + case.follow_up // 6)
 
 
+@njit(cache=True)
+def _hermite(at, knots, count):
+    n, columns = knots.shape
+    out = np.empty((count, columns))
+    slopes = np.zeros(n)
+    for c in range(columns):
+        rise = (knots[1:, c] - knots[:-1, c]) / (at[1:] - at[:-1])
+        slopes[0], slopes[-1] = rise[0], rise[-1]
+        for k in range(1, n - 1):
+            # Harmonic mean of the neighbouring slopes, flat at a turning point (Fritsch and Butland).
+            product = rise[k - 1] * rise[k]
+            slopes[k] = 2 * product / (rise[k - 1] + rise[k]) if product > 0 else 0.0
+        k = 0
+        for i in range(count):
+            x = at[-1] * i / (count - 1)
+            while k < n - 2 and x > at[k + 1]:
+                k += 1
+            width = at[k + 1] - at[k]
+            t = (x - at[k]) / width
+            low = (1 + 2 * t) * (1 - t) ** 2 * knots[k, c] + t * (1 - t) ** 2 * width * slopes[k]
+            out[i, c] = low + t**2 * (3 - 2 * t) * knots[k + 1, c] + t**2 * (t - 1) * width * slopes[k + 1]
+    return out
+
+
 def spline(knots: np.ndarray, count: int) -> np.ndarray:
     """A smooth open curve through knots (k, d) → (count, d); shape-preserving, so it never overshoots a knot."""
     at = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(knots, axis=0), axis=1))])
-    return PchipInterpolator(at, knots)(np.linspace(0, at[-1], count))
+    return _hermite(at, np.ascontiguousarray(knots, float), count)
 
 
 @dataclass(frozen=True)
@@ -182,7 +206,7 @@ def _border(who: Patient, where: Pose, side: int, base: float, shift: float, r: 
     w = who.half_width / 14
     width = who.heart * 2 * who.half_width * (1.06 - 0.08 * where.inspiration)
     width *= 1.08 if where.position == "AP" else 1.0
-    upper = w * (1.0 + (0.2 if where.position == "AP" else 0.0) + 0.12 * (1 - where.inspiration)) * r.normal(1, 0.06)
+    upper = w * (1.0 + (0.28 if where.position == "AP" else 0.0) + 0.12 * (1 - where.inspiration)) * r.normal(1, 0.12)
     if side < 0:
         reach = 0.31 * width * r.normal(1, 0.06)
         xs = [2.6 * upper, 2.5 * upper, 2.4 * upper, 2.5 * upper, 2.5 * upper, 2.5 * upper]
@@ -195,7 +219,7 @@ def _border(who: Patient, where: Pose, side: int, base: float, shift: float, r: 
             1.2 * reach,
             1.6 * reach,
         ]
-        ys = [-0.65, -0.05, 0.12, 0.24, 0.33, 0.44, 0.55, 0.68, 0.80, 0.92, 1.0, 1.15, 1.6]
+        ys = [-0.65, -0.05, 0.12, 0.24, 0.33, 0.44, 0.55, 0.68, 0.80, 0.92, 1.0, 1.07, 1.6]
     else:
         reach = 0.68 * width * r.normal(1, 0.04)
         knob = (2.9 + 1.5 * who.aorta) * w
@@ -210,9 +234,9 @@ def _border(who: Patient, where: Pose, side: int, base: float, shift: float, r: 
             1.15 * reach,
             1.4 * reach,
         ]
-        ys = [-0.65, -0.05, 0.12, 0.245, 0.315, 0.385, 0.45, 0.56, 0.70, 0.86, 0.95, 1.02, 1.12, 1.6]
+        ys = [-0.65, -0.05, 0.12, 0.245, 0.315, 0.385, 0.45, 0.56, 0.70, 0.86, 0.95, 1.02, 1.10, 1.6]
     knots = np.stack([side * np.array(xs), np.array(ys) * base], axis=1)
-    knots[1:] += r.normal(0, (0.1, 0.06), (len(knots) - 1, 2)) * w
+    knots[1:] += r.normal(0, (0.16, 0.1), (len(knots) - 1, 2)) * w
     # The heart lies in front: turning the patient moves its shadow more than the ribs'.
     knots[:, 0] += (shift + 3.5 * np.sin(where.view.rotation)) * np.clip(knots[:, 1] / (0.6 * base), 0.2, 1)
     return spline(knots, 220)
@@ -227,8 +251,8 @@ def chest(who: Patient, where: Pose, collapse: tuple[int, float, float] = (0, 0.
     """
     r = np.random.default_rng([who.seed, 1])
     side, sink, push = collapse
-    height = who.height * (0.74 + 0.18 * where.inspiration)
-    gap = r.normal(1.4, 0.6)
+    height = who.height * (0.66 + 0.27 * where.inspiration)
+    gap = r.normal(1.2, 0.9)
     walls = tuple(_wall(who, s, r) for s in SIDES)
     tops = tuple(height + (gap if s > 0 else 0.0) + (0.55 * sink if s == side else 0.0) for s in SIDES)
     domes = tuple(

@@ -70,12 +70,12 @@ def _air(this: Case, seed: int) -> _Air:
     return _Air(kind, side, r.uniform(0.8, 2.0) if kind == "basal" else 0.0, 0.0)
 
 
-def _lungs(chest: Chest, where: Pose, air: _Air, area: float, r: np.random.Generator) -> list[Lung]:
+def _lungs(chest: Chest, where: Pose, air: _Air, this: Case, seed: int) -> list[Lung]:
     lungs = [pneumothorax.lung(chest, where.view, side) for side in SIDES]
     if air.side:
         k = (air.side + 1) // 2
         kind = "complete" if air.kind == "tension" else air.kind
-        lungs[k] = pneumothorax.collapse(lungs[k], kind, area, r)
+        lungs[k] = pneumothorax.collapse(lungs[k], kind, this.area_px, [seed, this.index, 7])
     return lungs
 
 
@@ -92,14 +92,18 @@ def _texture(r: np.random.Generator) -> np.ndarray:
 
 def _soft_path(
     who: Patient, where: Pose, chest: Chest, lungs: list[Lung], found: Findings, this: Case, seed: int
-) -> np.ndarray:
-    """Line integral of everything without fine detail but bones, float32 (512, 512)."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Line integral of everything without fine detail but bones, and the share of the cavity that holds lung.
+
+    Both float32 (512, 512).
+    """
     r = rng(seed, "tissue", this.index)
     cavity = tissue.cavity(who, where, chest)
-    inflated = cavity * (1 - tissue.mediastinum(who, where, chest)) * (1 - tissue.below_diaphragm(who, where, chest))
+    share = (1 - tissue.mediastinum(who, where, chest)) * (1 - tissue.below_diaphragm(who, where, chest))
     effusion = findings.fluid(found, where, chest)
     if effusion is not None:
-        inflated *= 1 - effusion
+        share *= 1 - effusion
+    inflated = cavity * share
     density = np.float32(who.lung_density * (1.25 - 0.25 * where.inspiration)) * (1 + _texture(r))
     density = findings.density(density, found)
     for lung in lungs:
@@ -111,7 +115,7 @@ def _soft_path(
     tissue.remove_gas(solid, where, chest, this.index, seed)
     solid -= inflated
     path = tissue.SOFT * (np.maximum(solid, 0) + inflated * np.clip(density, 0, 1))
-    return path.astype(np.float32)
+    return path.astype(np.float32), share
 
 
 def _collapsed(density: np.ndarray, lung: Lung, r: np.random.Generator) -> np.ndarray:
@@ -126,11 +130,15 @@ def _collapsed(density: np.ndarray, lung: Lung, r: np.random.Generator) -> np.nd
     return density * (1 + inside * np.float32(min(left**-0.8, 2.0) - 1)) * (1 - air)
 
 
-def _fine(lungs: list[Lung], who: Patient, where: Pose, r: np.random.Generator) -> np.ndarray:
+def _fine(lungs: list[Lung], who: Patient, where: Pose, share: np.ndarray, r: np.random.Generator) -> np.ndarray:
     """Segments of vessels and pleural lines at 1024 pixels."""
     parts = []
     for lung in lungs:
-        parts.append(vessels.tree(lung, where.view.scale, who.seed + lung.side, 0.22))
+        tree = vessels.tree(lung, where.view.scale, who.seed + lung.side, 0.30)
+        # A vessel shows by the lung around it: not within the mediastinum, little behind heart and dome.
+        x, y = (np.clip(tree[:, k] / 2, 0, HALF - 1).astype(int) for k in (2, 3))
+        tree[:, 5] *= np.clip(1.6 * share[y, x] - 0.25, 0, 1)
+        parts.append(tree)
         gap = lung.radius - lung.visceral
         if lung.visceral is lung.radius:
             continue
@@ -170,10 +178,10 @@ def draw(index: int, seed: int = 0) -> Phantom:
     air = _air(this, seed)
     chest = anatomy.chest(who, where, (air.side, air.sink, air.push))
     r = rng(seed, "drawing", index)
-    lungs = _lungs(chest, where, air, this.area_px, r)
+    lungs = _lungs(chest, where, air, this, seed)
     mask = pneumothorax.mask(lungs[(air.side + 1) // 2]) if air.side else np.zeros((SIZE, SIZE), bool)
     found = findings.choose(where, chest, lungs, air.side, rng(seed, "findings", index))
-    soft = _soft_path(who, where, chest, lungs, found, this, seed)
+    soft, share = _soft_path(who, where, chest, lungs, found, this, seed)
     bones = np.zeros((HALF, HALF), np.float32)
     outlines = _outlines(chest, where, lungs)
     tubes = Tubes()
@@ -183,7 +191,7 @@ def draw(index: int, seed: int = 0) -> Phantom:
     tubes.project(bones, where.view)
     bones = cv2.GaussianBlur(bones, (0, 0), 0.7)
     path = cv2.resize(soft + bones, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
-    splat_lines(path, _fine(lungs, who, where, r))
+    splat_lines(path, _fine(lungs, who, where, share, r))
     splat_lines(path, vessels.airways(who, where, chest))
     splat_lines(path, findings.segments(found, where))
     present = devices.choose(who, where, this.positive, r)

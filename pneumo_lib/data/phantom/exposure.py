@@ -66,13 +66,30 @@ def develop(path: np.ndarray, body: np.ndarray, settings: Exposure, r: np.random
     wide = cv2.GaussianBlur(direct, (0, 0), 9, borderType=cv2.BORDER_REFLECT)
     narrow = cv2.GaussianBlur(direct, (0, 0), 3, borderType=cv2.BORDER_REFLECT)
     scatter = cv2.resize(settings.scatter * (0.7 * wide + 0.3 * narrow) + 0.0005, (SIZE, SIZE))
-    # OpenCV's exp and log are vectorised; NumPy's and Numba's take three times as long here.
-    np.negative(path, out=path)
-    light = cv2.add(cv2.exp(path), scatter)
-    signal = cv2.log(light)
     i, j = r.integers(0, 512, 2)
-    noise = cv2.multiply(_grain()[i : i + SIZE, j : j + SIZE], cv2.exp(signal * np.float32(-0.5)), scale=settings.noise)
-    return _display(cv2.subtract(noise, signal), body, settings)
+    _expose(path, scatter, _grain()[i : i + SIZE, j : j + SIZE], settings.noise)
+    return _display(path, body, settings)
+
+
+def _expose(path: np.ndarray, scatter: np.ndarray, grain: np.ndarray, noise: float) -> None:
+    """Replace line integrals by the detector's logarithmic signal, in place.
+
+    OpenCV's exp and log are vectorised, NumPy's and Numba's take three times as long here; strips stay in the cache.
+    """
+    rows = 32
+    light, spare = np.empty((2, rows, SIZE), np.float32)
+    for top in range(0, SIZE, rows):
+        strip = path[top : top + rows]
+        np.negative(strip, out=strip)
+        cv2.exp(strip, dst=light)
+        light += scatter[top : top + rows]
+        cv2.log(light, dst=strip)
+        # Quantum noise: the light's relative deviation goes with the root of the number of quanta.
+        np.multiply(strip, np.float32(-0.5), out=spare)
+        cv2.exp(spare, dst=light)
+        light *= grain[top : top + rows]
+        light *= np.float32(noise)
+        np.subtract(light, strip, out=strip)
 
 
 def _display(signal: np.ndarray, body: np.ndarray, settings: Exposure) -> np.ndarray:

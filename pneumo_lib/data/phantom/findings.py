@@ -44,7 +44,7 @@ def choose(where: Pose, chest: Chest, lungs: list[Lung], air_side: int, r: np.ra
             angle, share = r.uniform(-1.2, 1.4), r.uniform(0.1, 0.7)
             reach = share * np.interp(angle, ANGLES, lung.visceral)
             centre = lung.hilum + reach * np.array([lung.side * np.cos(angle), np.sin(angle)])
-            opacities.append((*centre, *(r.uniform(1.2, 5.0, 2) * where.view.scale), r.uniform(0.05, 0.28)))
+            opacities.append((*centre, *(r.uniform(1.2, 5.0, 2) * where.view.scale), r.uniform(0.04, 0.2)))
     bulla: tuple[float, ...] = ()
     if r.random() < 0.07:
         lung = lungs[int(r.integers(2))]
@@ -83,8 +83,8 @@ def density(base: np.ndarray, found: Findings) -> np.ndarray:
     if found.bulla:
         x, y, radius = (value / 2 for value in found.bulla)
         disc = np.zeros((HALF, HALF), np.uint8)
-        cv2.circle(disc, (int(x), int(y)), int(radius), 255, -1, cv2.LINE_AA)
-        out = out * (1 - cv2.GaussianBlur(disc, (0, 0), 1.5).astype(np.float32) / 255 * 0.75)
+        cv2.ellipse(disc, (int(x), int(y)), (int(radius), int(0.85 * radius)), 25, 0, 360, 255, -1, cv2.LINE_AA)
+        out = out * (1 - cv2.GaussianBlur(disc, (0, 0), 1.5).astype(np.float32) / 255 * 0.5)
     return out
 
 

@@ -84,30 +84,47 @@ def kind_of(area_px: float, r: np.random.Generator) -> str:
     return str(r.choice(["apical", "lateral", "basal", "apicolateral"], p=[0.58, 0.16, 0.13, 0.13]))
 
 
-def _gap(kind: str, r: np.random.Generator) -> np.ndarray:
+STEEPEST = 0.26
+"""Deepest gap as a share of the lung's radius before it spreads: a soft lung does not dent."""
+
+
+def _gap(kind: str, wider: float, r: np.random.Generator) -> np.ndarray:
     (centre, centre_sd), (half, half_sd), blunt = PROFILES[kind]
     centre = np.deg2rad(r.normal(centre, centre_sd))
-    half = np.deg2rad(np.clip(r.normal(half, half_sd), 18, 130))
+    half = np.deg2rad(np.clip(r.normal(half, half_sd) * wider, 18, 150))
     x = np.clip((ANGLES - centre) / half, -1, 1)
-    wave = 1 + 0.12 * np.sin(3 * ANGLES + r.uniform(0, 6.3)) + 0.06 * np.sin(7 * ANGLES + r.uniform(0, 6.3))
+    wave = 1 + 0.10 * np.sin(3 * ANGLES + r.uniform(0, 6.3)) + 0.05 * np.sin(7 * ANGLES + r.uniform(0, 6.3))
     # Towards the mediastinum and the middle of the dome the lung keeps touching.
-    free = np.clip((ANGLES + 2.05) / 0.5, 0, 1) * np.clip((1.35 - ANGLES) / 0.5, 0, 1)
+    last = 1.3 if kind == "basal" else 1.05
+    free = np.clip((ANGLES + 2.05) / 0.5, 0, 1) * np.clip((last - ANGLES) / 0.4, 0, 1)
     return np.maximum(1 - np.abs(x) ** (2 * blunt), 0) ** 1.4 * wave * free
 
 
-def collapse(healthy: Lung, kind: str, area_px: float, r: np.random.Generator) -> Lung:
-    """The lung with pleural air of a projected area of `area_px` pixels (less where the whole lung is smaller)."""
-    gap = _gap(kind, r)
+def collapse(healthy: Lung, kind: str, area_px: float, seed: list[int]) -> Lung:
+    """The lung with pleural air of a projected area of `area_px` pixels (less where the whole lung is smaller).
+
+    Args:
+        seed: of the gap's details.
+    """
     reach = healthy.radius
+    for wider in (1.0, 1.25, 1.55, 1.9, 2.4):
+        gap = _gap(kind, wider, np.random.default_rng(seed))
+        # Depth partly relative to the local radius, partly the same everywhere as in thin rims.
+        visceral = _deepen(reach, gap * (0.4 * reach + 0.6 * np.median(reach)), area_px)
+        if np.max((reach - visceral) / reach) < STEEPEST or kind == "complete":
+            break
+    return Lung(healthy.side, healthy.hilum, reach, visceral)
+
+
+def _deepen(reach: np.ndarray, depth: np.ndarray, area_px: float) -> np.ndarray:
+    """Scale the gap `depth` by bisection until the ring has the wanted area."""
     low, high = 0.0, 4.0
-    # Depth relative to the local radius, but nearly constant in pixels for thin rims.
-    depth = gap * (0.4 * reach + 0.6 * np.median(reach))
-    for _ in range(40):
+    for _ in range(30):
         middle = 0.5 * (low + high)
         visceral = np.maximum(reach - middle * depth, 0.3 * reach)
         area = 0.5 * np.sum((reach**2 - visceral**2)[:-1]) * (ANGLES[1] - ANGLES[0])
         low, high = (middle, high) if area < area_px else (low, middle)
-    return Lung(healthy.side, healthy.hilum, reach, visceral)
+    return visceral
 
 
 def filled(points: np.ndarray, size: int = SIZE) -> np.ndarray:

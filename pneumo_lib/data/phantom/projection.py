@@ -71,7 +71,7 @@ def _splat_tube(grid, centre, normal, across, deep, volume, shell):
     """
     extent = np.hypot(across[0] * normal[0] + across[1] * normal[1], deep[0] * normal[0] + deep[1] * normal[1])
     size = max(np.hypot(across[0], across[1]), np.hypot(deep[0], deep[1]))
-    count = max(8, int(6.3 * size / 0.9))
+    count = max(8, int(6.3 * size / 1.3))
     weight = volume / count
     for k in range(count):
         angle = 2 * np.pi * (k + 0.5) / count
@@ -113,7 +113,7 @@ def _splat_tubes(grid, points, first, shell, view):
             dx, dy = _project(p[0] + side[0], p[1] + side[1], p[2] + side[2], view)
             seen = np.hypot(x1 - x0, y1 - y0) + 1e-9
             normal = ((y0 - y1) / seen, (x1 - x0) / seen)
-            steps = max(1, int(np.ceil(np.hypot(x1 - x0, y1 - y0) / 1.1)), int(length * view[0] / 3))
+            steps = max(1, int(np.ceil(seen / 1.5)), int(length * view[0] / 3))
             for k in range(steps):
                 f = (k + 0.5) / steps
                 high, deep = p[3] + f * (q[3] - p[3]), p[4] + f * (q[4] - p[4])

@@ -159,7 +159,8 @@ def _add_scapula(tubes: Tubes, who: Patient, where: Pose, scale: np.ndarray, lif
         (coracoid, 0.45, 0.45, 0.12, 0.4),
         (ring, 0.16, 0.25, 0.22, 0.3),
     ):
-        tubes.add(line * scale, height, depth, density * bone, shell)
+        ends = np.minimum(1, 0.15 + np.minimum(np.arange(len(line)), np.arange(len(line))[::-1]) / (0.12 * len(line)))
+        tubes.add(line * scale, height, depth, density * bone * (1 if line is ring else ends), shell)
     # The blade: a sheet of two millimetres, drawn as flat tubes side by side.
     for share in np.linspace(0.1, 0.9, 9):
         start = upper + share * (glenoid - upper) + (0, 0.6, 0)

@@ -39,7 +39,8 @@ def _grow(numbers, starts, extent, out):
             size = radius * (1 - 0.7 * k / steps)
             x1, y1 = x + length / steps * np.cos(angle), y + length / steps * np.sin(angle)
             edge = extent[int((np.arctan2(y1, x1) + np.pi) / (2 * np.pi) * bins)]
-            if np.hypot(x1, y1) > 0.97 * edge or rows >= out.shape[0] or size < 0.02:
+            # The stems start behind the mediastinum, outside the outline.
+            if np.hypot(x1, y1) > max(0.97 * edge, 3.2) or rows >= out.shape[0] or size < 0.02:
                 break
             out[rows, 0], out[rows, 1], out[rows, 2], out[rows, 3], out[rows, 4] = x, y, x1, y1, size
             rows += 1
@@ -75,7 +76,7 @@ def tree(lung: Lung, scale: float, seed: int, attenuation: float) -> np.ndarray:
     starts[:, 2] = angles
     starts[:, 3] = r.uniform(0.14, 0.27, angles.size) * (1 + 0.3 * np.sin(angles))
     starts[:, 4] = r.uniform(0.75, 1.15, angles.size) * reach
-    starts[-5:, 3] = r.uniform(0.26, 0.38, 5)
+    starts[-5:, 3] = r.uniform(0.24, 0.32, 5)
     starts[-5:, 4] = r.uniform(4.0, 7.5, 5)
     out = np.empty((MOST, 5))
     rows = _grow(r.standard_normal(4096), starts, lung.radius / scale, out)
@@ -98,12 +99,12 @@ def airways(who: Patient, where: Pose, chest: Chest) -> np.ndarray:
     )
     radius = (0.85 if who.sex == "M" else 0.72) * h
     parts = []
-    for knots, size in (
-        ([*trachea, carina], radius),
-        ([carina + (0, -0.3), carina + (-1.6, 2.0), carina + (-2.8, 3.2)], 0.6 * radius),
-        ([carina + (0, -0.3), carina + (2.2, 1.6), carina + (3.6, 2.5)], 0.55 * radius),
+    for knots, size, contrast in (
+        ([*trachea, carina], radius, 0.18),
+        ([carina + (0, -0.3), carina + (-1.6, 2.0), carina + (-2.8, 3.2)], 0.6 * radius, 0.09),
+        ([carina + (0, -0.3), carina + (2.2, 1.6), carina + (3.6, 2.5)], 0.55 * radius, 0.09),
     ):
         line = where.view.pixels(spline(np.array(knots), 40))
         fade = np.clip((39 - np.arange(39)) / 12, 0, 1)
-        parts.append(polyline(line, size * scale, -0.19 * 2 * size * fade))
+        parts.append(polyline(line, size * scale, -contrast * 2 * size * fade))
     return np.concatenate(parts)
