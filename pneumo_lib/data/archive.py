@@ -34,6 +34,7 @@ def unpack(archive: Path, folder: Path) -> int:
             members = [member for member in content.infolist() if not member.is_dir()]
             targets = {member.filename: _target(archive, member, folder) for member in members}
             missing = [member for member in members if not _is_there(targets[member.filename], member)]
+            folder.mkdir(parents=True, exist_ok=True)
             _check_space(sum(member.file_size for member in missing), folder)
             for member in tqdm(missing, unit="file", disable=None):
                 _extract(content, member, targets[member.filename])
