@@ -36,30 +36,32 @@ def curve(
         chosen: the pair of thresholds to mark; None: `result.best(metric)`.
         deck: the deck's pair at the maps' size, such as (0.48, 3072) at 512 pixels; None marks nothing.
         label: what the data are, such as "phantom, demo profile"; stands in the title.
-        groups: (N,) patients, for the 95 % bootstrap band of the chosen R-TH.
+        groups: (N,) patients, for the 95 % bootstrap band around the line of the chosen R-TH.
         n_bootstrap: resamples of the band.
 
     Returns:
         Figure with three panels.
+
+    Raises:
+        ChoiceError: a point that was not swept.
     """
     chosen = chosen or result.best(metric)
-    positive = result.positive
-    panels = [("all", np.ones(len(positive), bool)), ("positive", positive), ("negative", ~positive)]
-    figure, axes = plt.subplots(1, 3, figsize=(14, 4.6), layout="constrained", width_ratios=(1.5, 1, 1))
-    for ax, (name, images) in zip(axes, panels, strict=True):
+    groups = None if groups is None else np.asarray(groups)
+    figure, axes = plt.subplots(1, 3, figsize=(13, 5.2), layout="constrained", width_ratios=(1.4, 1, 1))
+    for ax, (name, images) in zip(axes, _parts(result), strict=True):
         ax.set_title(f"{name} images (n = {images.sum()})")
         ax.set_xlabel("binarization threshold (B-TH)")
         ax.grid(alpha=0.3)
         if images.any():
-            inside = None if groups is None else np.asarray(groups)[images]
-            _lines(ax, result.subset(images), metric, chosen, inside, n_bootstrap)
-            _mark(ax, result.subset(images), metric, chosen, "*", "chosen")
+            part = result.subset(images)
+            _lines(ax, part, metric, chosen, None if groups is None else groups[images], n_bootstrap)
+            _mark(ax, part, metric, chosen, "chosen", marker="*", markersize=17, color="white")
             if deck is not None:
-                _mark(ax, result.subset(images), metric, deck, "D", "deck")
+                _mark(ax, part, metric, deck, "deck's point", marker="D", markersize=8, color="#F0E442")
     axes[0].set_ylabel(f"mean {NAMES[metric]}")
     blank = metrics.blank_baseline(result.truth_px)
     axes[0].axhline(blank, color="0.35", linestyle=(0, (6, 3)), label=f"predict nothing: {blank:.3f}")
-    axes[0].legend(fontsize=8)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     figure.suptitle(_title(f"{NAMES[metric]} over both thresholds", label))
     return figure
 
@@ -71,22 +73,30 @@ def heat_map(result: SweepResult, metric: str = "dsc", chosen: Point | None = No
     """
     chosen = chosen or result.best(metric)
     b, r = result.index(*chosen[:2])
-    bs = result.binarization_thresholds
-    panels = [("all", slice(None)), ("positive", result.positive), ("negative", ~result.positive)]
-    figure, axes = plt.subplots(3, 1, figsize=(10, 6), layout="constrained", sharex=True)
-    for ax, (name, images) in zip(axes, panels, strict=True):
-        part = result.subset(images)
-        ax.set_ylabel(f"{name}\nR-TH (pixels)")
-        ax.set_yticks(range(len(result.removal_thresholds)), _removal_labels(result))
-        if not len(part.truth_px):
-            continue
-        extent = (bs[0], bs[-1], -0.5, len(result.removal_thresholds) - 0.5)
-        image = ax.imshow(part.mean(metric).T, aspect="auto", origin="lower", extent=extent, cmap="cividis")
-        ax.plot(bs[b], r, "*", color="white", markeredgecolor="black", markersize=14)
-        figure.colorbar(image, ax=ax, label=f"mean {NAMES[metric]}")
+    bs, labels = result.binarization_thresholds, _removal_labels(result)
+    half = (bs[-1] - bs[0]) / max(len(bs) - 1, 1) / 2 or 0.5
+    extent = (bs[0] - half, bs[-1] + half, -0.5, len(labels) - 0.5)
+    figure, axes = plt.subplots(3, 1, figsize=(9, 6.5), layout="constrained", sharex=True)
+    for ax, (name, images) in zip(axes, _parts(result), strict=True):
+        ax.set_title(f"{name} images (n = {images.sum()})", fontsize=10)
+        ax.set_yticks(range(len(labels)), labels)
+        if images.any():
+            mean = result.subset(images).mean(metric).T
+            drawn = ax.imshow(
+                mean, aspect="auto", origin="lower", extent=extent, cmap="cividis", interpolation="nearest"
+            )
+            ax.plot(bs[b], r, "*", color="white", markeredgecolor="black", markersize=15)
+            figure.colorbar(drawn, ax=ax, label=f"mean {NAMES[metric]}")
+    axes[1].set_ylabel("removal threshold (R-TH), pixels")
     axes[-1].set_xlabel("binarization threshold (B-TH)")
     figure.suptitle(_title(f"{NAMES[metric]} of every pair of thresholds; star: chosen", label))
     return figure
+
+
+def _parts(result: SweepResult) -> list[tuple[str, np.ndarray]]:
+    """All, positive and negative images, bool (N,) each."""
+    positive = result.positive
+    return [("all", np.ones(len(positive), bool)), ("positive", positive), ("negative", ~positive)]
 
 
 def _lines(
@@ -99,17 +109,14 @@ def _lines(
         ax.plot(bs, mean[:, r], color=colour, linestyle=style, label=f"R-TH {name} px")
         if r == at:
             band = metrics.bootstrap_interval(result.score(metric)[:, :, r], groups, n_bootstrap)
-            ax.fill_between(bs, band.low, band.high, color=colour, alpha=0.2, linewidth=0)
+            ax.fill_between(bs, band.low, band.high, color=colour, alpha=0.2, linewidth=0, label="95 % interval")
 
 
-def _mark(ax: Axes, result: SweepResult, metric: str, point: Point, marker: str, name: str) -> None:
+def _mark(ax: Axes, result: SweepResult, metric: str, point: Point, name: str, **style) -> None:
     b, r = result.index(*point[:2])
     score = result.mean(metric)[b, r]
-    where = f"{name}: B-TH {point[0]:.3f}, R-TH {_removal_labels(result)[r]}: {score:.3f}"
-    ax.plot(
-        point[0], score, marker, color=COLOURS[r % len(COLOURS)], markeredgecolor="black", markersize=11, label=where,
-        linestyle="none",
-    )  # fmt: skip
+    text = f"{name}: B-TH {point[0]:.3f}, R-TH {_removal_labels(result)[r]}: {score:.3f}"
+    ax.plot(point[0], score, label=text, linestyle="none", markeredgecolor="black", zorder=5, **style)
 
 
 def _removal_labels(result: SweepResult) -> list[str]:
