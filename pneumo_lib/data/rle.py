@@ -4,15 +4,16 @@ Reference: the SIIM-ACR challenge's data page (`mask_functions.py`). Unlike the 
 `encode` keeps a run that touches the last pixel.
 """
 
+import re
 from collections.abc import Iterable
 
-import cv2
 import numpy as np
 
 from pneumo_lib.errors import PneumoError
 
 EMPTY = "-1"
 _MOST_DIGITS = 18  # what surely fits in 64 bits
+_WHOLE_NUMBERS = re.compile(rf"\s*\d{{1,{_MOST_DIGITS}}}(\s+\d{{1,{_MOST_DIGITS}}})*\s*", re.ASCII)
 
 
 class RleError(PneumoError):
@@ -33,18 +34,14 @@ def decode(rows: str | Iterable[str], shape: tuple[int, int] = (1024, 1024), ima
     Raises:
         RleError: odd count, a token that is no whole number, an empty run, or a run past the last pixel.
     """
-    height, width = shape
-    columns = np.zeros((width, height), np.uint8)
+    mask = np.zeros(shape, bool)
     rows = [rows] if isinstance(rows, str) else list(rows)
-    filled = False
     for number, row in enumerate(rows, start=1):
         where = f"image {image_id or '(unnamed)'}, row {number} of {len(rows)}"
-        pairs = _parse(row, columns.size, where)
+        pairs = _parse(row, mask.size, where)
         if len(pairs):
-            runs = np.repeat(np.tile(np.array([0, 1], np.uint8), len(pairs) // 2), pairs)
-            columns.reshape(-1)[: len(runs)] |= runs
-            filled = True
-    return (cv2.transpose(columns) if filled else columns.reshape(height, width)).view(bool)
+            _paint(mask, pairs)
+    return mask
 
 
 def encode(mask: np.ndarray) -> str:
@@ -69,13 +66,34 @@ def encode(mask: np.ndarray) -> str:
     return " ".join(map(str, np.diff(edges, prepend=0)))
 
 
+def _paint(mask: np.ndarray, pairs: np.ndarray) -> None:
+    """Turns the pixels of gap, length, gap, ... on; works on the columns that they touch only."""
+    height = len(mask)
+    column = pairs[0] // height
+    pairs[0] -= column * height
+    runs = np.repeat(np.tile([False, True], len(pairs) // 2), pairs)
+    columns = np.zeros((-(-len(runs) // height), height), bool)
+    columns.reshape(-1)[: len(runs)] = runs
+    mask[:, column : column + len(columns)] |= columns.T
+
+
 def _parse(row: str, n_pixels: int, where: str) -> np.ndarray:
     """Whole numbers gap, length, gap, ... of one row, int64; none for the empty mask."""
     if not isinstance(row, str):
         raise RleError(f"RLE of {where} is {row!r}, not text; write -1 for an empty mask.")
-    tokens = row.split()
-    if tokens == [EMPTY]:
+    if row.strip() == EMPTY:
         return np.empty(0, np.int64)
+    if not _WHOLE_NUMBERS.fullmatch(row):
+        _say_what_is_wrong(row, n_pixels, where)
+    pairs = np.array(list(map(int, row.split())), np.int64)
+    if len(pairs) % 2:
+        raise RleError(f"RLE of {where} has {len(pairs)} numbers, but they come in pairs gap, length; is it cut off?")
+    _check_runs(pairs, n_pixels, where)
+    return pairs
+
+
+def _say_what_is_wrong(row: str, n_pixels: int, where: str) -> None:
+    tokens = row.split()
     if not tokens:
         raise RleError(f"RLE of {where} is blank; write -1 for an empty mask.")
     for position, token in enumerate(tokens, start=1):
@@ -87,11 +105,6 @@ def _parse(row: str, n_pixels: int, where: str) -> np.ndarray:
             raise RleError(
                 f"RLE of {where}: number {position} runs past the last pixel ({n_pixels}); correct this row."
             )
-    if len(tokens) % 2:
-        raise RleError(f"RLE of {where} has {len(tokens)} numbers, but they come in pairs gap, length; is it cut off?")
-    pairs = np.array(tokens).astype(np.int64)
-    _check_runs(pairs, n_pixels, where)
-    return pairs
 
 
 def _check_runs(pairs: np.ndarray, n_pixels: int, where: str) -> None:
