@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pydicom
 
-from pneumo_lib.data import augmentation, prepared, rle, siim
+from pneumo_lib.data import prepared, rle, siim
 
 CHALLENGE = 12_047
 
@@ -75,6 +75,8 @@ def preparing(index: pd.DataFrame) -> None:
 
 
 def augmenting() -> None:
+    from pneumo_lib.data import augmentation  # brings PyTorch along, which is not to count for preparing
+
     for size in (64, 128, 256, 512):
         transform, image = augmentation.training(size), np.zeros((size, size), np.uint8)
         reseed = best_of(each(transform.set_random_seed, range(200))) / 200
@@ -100,8 +102,8 @@ def main() -> None:
     reading(index.path.tolist())
     masks(index)
     preparing(index)
+    print(f"peak memory up to here {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB (on Linux)")
     augmenting()
-    print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3:.0f} MB (Linux)")
 
 
 if __name__ == "__main__":
