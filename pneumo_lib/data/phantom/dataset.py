@@ -13,6 +13,7 @@ from tqdm import tqdm
 from pneumo_lib.data import rle
 from pneumo_lib.data.phantom import dicom
 from pneumo_lib.data.phantom.drawing import draw
+from pneumo_lib.data.phantom.scene import compose
 from pneumo_lib.errors import PneumoError
 
 VERSION = 1
@@ -143,10 +144,10 @@ def _draw_chunk(root: Path, indices: range, seed: int) -> list[tuple[str, str, s
 def _write_one(root: Path, index: int, seed: int) -> tuple[str, str, str]:
     study, series, sop = dicom.uids(seed, index)
     path = root / "dicom-images-train" / study / series / f"{sop}.dcm"
-    phantom = draw(index, seed)
+    scene = compose(index, seed)
     if not path.exists():
-        dicom.write(path, phantom, seed)
-    return sop, rle.encode(phantom.mask), f"{phantom.patient:08d}_{phantom.follow_up:03d}.png"
+        dicom.write(path, draw(index, seed), seed)
+    return sop, rle.encode(scene.mask()), f"{scene.case.patient:08d}_{scene.case.follow_up:03d}.png"
 
 
 def _table(rows: list[tuple[str, str, str]], quirks: bool) -> str:

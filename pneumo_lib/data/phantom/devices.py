@@ -32,7 +32,7 @@ def segments(
     who: Patient,
     where: Pose,
     chest: Chest,
-    lungs: list[Lung],
+    lungs: tuple[Lung, Lung],
     side: int,
     r: np.random.Generator,
 ) -> np.ndarray:

@@ -35,7 +35,7 @@ class Findings:
         return ("bulla",) * bool(self.bulla) + ("skin fold",) * bool(self.folds)
 
 
-def choose(where: Pose, chest: Chest, lungs: list[Lung], air_side: int, r: np.random.Generator) -> Findings:
+def choose(where: Pose, chest: Chest, lungs: tuple[Lung, Lung], air_side: int, r: np.random.Generator) -> Findings:
     """Findings of one image; none of them touches the pleural air of a pneumothorax on side `air_side`."""
     bed = where.position == "AP"
     opacities = []
@@ -58,7 +58,7 @@ def choose(where: Pose, chest: Chest, lungs: list[Lung], air_side: int, r: np.ra
     return Findings(np.array(opacities).reshape(-1, 5), bulla, folds, (side if fluid else 0, fluid))
 
 
-def _fold(where: Pose, lungs: list[Lung], r: np.random.Generator) -> np.ndarray:
+def _fold(where: Pose, lungs: tuple[Lung, Lung], r: np.random.Generator) -> np.ndarray:
     """A fold of skin under the patient: a long, nearly straight line that does not stop at the chest wall."""
     lung = lungs[int(r.integers(2))]
     unit = where.view.scale

@@ -33,6 +33,11 @@ class Lung:
     radius: np.ndarray
     visceral: np.ndarray
 
+    @property
+    def collapsed(self) -> bool:
+        """Whether pleural air lies beside this lung."""
+        return self.visceral is not self.radius
+
     def outline(self, visceral: bool = False) -> np.ndarray:
         """Closed outline (720, 2) in pixels of the pleural cavity, or of the lung."""
         radius = self.visceral if visceral else self.radius
@@ -95,7 +100,7 @@ def _gap(kind: str, wider: float, r: np.random.Generator) -> np.ndarray:
     x = np.clip((ANGLES - centre) / half, -1, 1)
     wave = 1 + 0.10 * np.sin(3 * ANGLES + r.uniform(0, 6.3)) + 0.05 * np.sin(7 * ANGLES + r.uniform(0, 6.3))
     # Towards the mediastinum and the middle of the dome the lung keeps touching.
-    last = 1.3 if kind == "basal" else 1.05
+    last = 1.25 if kind == "basal" else 0.95
     free = np.clip((ANGLES + 2.05) / 0.5, 0, 1) * np.clip((last - ANGLES) / 0.4, 0, 1)
     return np.maximum(1 - np.abs(x) ** (2 * blunt), 0) ** 1.4 * wave * free
 

@@ -109,6 +109,11 @@ def _splat_tubes(grid, points, first, shell, view):
             side = np.array([t[1] * up[2] - t[2] * up[1], t[2] * up[0] - t[0] * up[2], t[0] * up[1] - t[1] * up[0]])
             x0, y0 = _project(p[0], p[1], p[2], view)
             x1, y1 = _project(q[0], q[1], q[2], view)
+            margin = 4 + max(p[3], q[3], p[4], q[4]) * view[0]
+            if max(x0, x1) < -margin or max(y0, y1) < -margin:
+                continue
+            if min(x0, x1) > grid.shape[1] + margin or min(y0, y1) > grid.shape[0] + margin:
+                continue
             ax, ay = _project(p[0] + up[0], p[1] + up[1], p[2] + up[2], view)
             dx, dy = _project(p[0] + side[0], p[1] + side[1], p[2] + side[2], view)
             seen = np.hypot(x1 - x0, y1 - y0) + 1e-9
@@ -142,7 +147,7 @@ def splat_lines(grid, segments):
         peak *= (radius / drawn) ** 2
         nx, ny = -(y1 - y0) / length, (x1 - x0) / length
         # Wide flat ones need a finer grid of points, or its beat with the pixels shows as ladders.
-        step = 0.8 if drawn < 1.5 else 0.5
+        step = 0.9 if drawn < 1.5 else 0.5
         along = max(1, int(np.ceil(length / step)))
         width = max(3, int(np.ceil(2 * drawn / step)))
         area = (length / along) * (2 * drawn / width)
@@ -170,6 +175,7 @@ class Tubes:
 
     def __init__(self) -> None:
         self._points: list[np.ndarray] = []
+        self._lengths: list[int] = []
         self._shells: list[float] = []
 
     def add(self, line: np.ndarray, height, depth, attenuation, shell: float) -> None:
@@ -183,15 +189,21 @@ class Tubes:
         """
         rows = np.empty((len(line), 6))
         rows[:, :3], rows[:, 3], rows[:, 4], rows[:, 5] = line, height, depth, attenuation
+        self.add_rows(rows, [len(line)], [shell])
+
+    def add_rows(self, rows: np.ndarray, lengths: list[int], shells: list[float]) -> None:
+        """Add several tubes at once: their points' x, y, z, height, depth, attenuation one after the other."""
         self._points.append(rows)
-        self._shells.append(shell)
+        self._lengths += lengths
+        self._shells += shells
 
     def project(self, grid: np.ndarray, view: View) -> None:
         """Add the line integrals of all tubes to `grid`, float32 (512, 512), in place."""
         ratio = grid.shape[0] / SIZE
-        first = np.concatenate([[0], np.cumsum([len(points) for points in self._points])])
+        first = np.concatenate([[0], np.cumsum(self._lengths)])
         turns = (np.cos(view.rotation), np.sin(view.rotation), np.cos(view.roll), np.sin(view.roll))
-        centre = (view.centre[0] * ratio, view.centre[1] * ratio)
+        # Pixel centres are at whole numbers: the first of the small grid lies between two of the large one.
+        centre = (view.centre[0] * ratio + 0.5 * ratio - 0.5, view.centre[1] * ratio + 0.5 * ratio - 0.5)
         numbers = (view.scale * ratio, *centre, *turns, view.tilt, view.divergence)
         _splat_tubes(
             grid,

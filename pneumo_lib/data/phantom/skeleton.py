@@ -89,26 +89,52 @@ def add_spine(tubes: Tubes, who: Patient) -> None:
         _add_vertebra(tubes, centre, half, tall, who.bone * r.normal(1, 0.1), r)
 
 
-def _add_vertebra(tubes: Tubes, centre: np.ndarray, half: float, tall: float, density: float, r) -> None:
-    body = centre + np.linspace(-1, 1, 6)[:, None] * (0.0, tall, 0.0)
-    tubes.add(body, half * 0.98, 1.5, 0.035 * density, 0.05)
-    across = np.linspace(-1, 1, 9)
+def _vertebra() -> tuple[np.ndarray, list[int], list[float]]:
+    """A vertebra's tubes: rows of x, y, z, height, depth, attenuation as multiples of (half width, half height, 1 cm).
+
+    Returns coefficients float (3, n, 6), and each tube's length and shell.
+    """
+    tubes: list[tuple[np.ndarray, float]] = []
+
+    def add(half=(), tall=(), unit=(), shell=0.1, count=6):
+        rows = np.zeros((3, count, 6))
+        for part, columns in zip(rows, (half, tall, unit), strict=True):
+            for column, values in dict(columns).items():
+                part[:, column] = values
+        tubes.append((rows, shell))
+
+    t, turn = np.linspace(-1, 1, 7), np.linspace(0, 2 * np.pi, 12)
+    add({3: 0.98}, {1: t}, {4: 1.5, 5: 0.035}, 0.05, 7)
     for edge in (-1, 1):
-        lip = edge * (tall + 0.07 * np.abs(across) ** 3)
-        plate = centre + np.stack([half * across, lip, r.normal(0, 0.02, 9)], axis=1)
-        tubes.add(plate, 0.13, 1.0, 0.055 * density * r.normal(1, 0.3), 0.1)
-        waist = edge * (half * 0.97 - 0.14 * (1 - across**2))
-        tubes.add(centre + np.stack([waist, tall * across, 0 * across], axis=1), 0.8, 0.12, 0.09 * density, 0.1)
-        turn = np.linspace(0, 2 * np.pi, 12)
-        ring = np.stack(
-            [edge * half * 0.62 + 0.22 * np.cos(turn), 0.36 * np.sin(turn) - 0.25 * tall, -1.8 + 0 * turn], 1
-        )
-        tubes.add(centre + ring, 0.14, 0.4, 0.07 * density * r.normal(1, 0.3), 0.1)
-        reach = np.linspace(half * 0.7, half + 1.1, 8)
-        process = np.stack([edge * reach, -0.2 - 0.12 * (reach - half), -2.2 + 0 * reach], axis=1)
-        tubes.add(centre + process, np.linspace(0.38, 0.2, 8), 0.35, 0.10 * density * np.linspace(1, 0.2, 8), 0.4)
-    tip = centre + np.linspace(0, 1, 6)[:, None] * (r.normal(0, 0.06), 1.3 * tall, -1.5) + (0, 0, -2.5)
-    tubes.add(tip, 0.5, 0.18, 0.10 * density, 0.4)
+        # End plate, side of the body, pedicle, transverse process.
+        add({0: t}, {1: edge}, {1: edge * 0.07 * np.abs(t) ** 3, 3: 0.13, 4: 1.0, 5: 0.055}, 0.1, 7)
+        add({0: 0.97 * edge}, {1: t}, {0: -0.14 * edge * (1 - t**2), 3: 0.8, 4: 0.12, 5: 0.09}, 0.1, 7)
+        ring = {0: 0.22 * np.cos(turn), 1: 0.36 * np.sin(turn), 2: -1.8, 3: 0.14, 4: 0.4, 5: 0.07}
+        add({0: 0.62 * edge}, {1: -0.25}, ring, 0.1, 12)
+        out = np.linspace(0, 1, 6)
+        process = {
+            0: edge * 1.2 * out,
+            1: -0.2 - 0.15 * out,
+            2: -2.2,
+            3: 0.38 - 0.18 * out,
+            4: 0.35,
+            5: 0.1 - 0.08 * out,
+        }
+        add({0: edge * (0.7 + 0.25 * out)}, {}, process, 0.4, 6)
+    add({}, {1: 1.3 * out}, {2: -2.5 - 1.5 * out, 3: 0.5, 4: 0.18, 5: 0.1}, 0.4, 6)
+    rows = np.concatenate([rows for rows, _ in tubes], axis=1)
+    return rows, [rows.shape[1] for rows, _ in tubes], [shell for _, shell in tubes]
+
+
+VERTEBRA = _vertebra()
+
+
+def _add_vertebra(tubes: Tubes, centre: np.ndarray, half: float, tall: float, density: float, r) -> None:
+    coefficients, lengths, shells = VERTEBRA
+    rows = half * coefficients[0] + tall * coefficients[1] + coefficients[2]
+    rows[:, :3] += centre
+    rows[:, 5] *= np.repeat(density * r.normal(1, 0.25, len(lengths)).clip(0.2), lengths)
+    tubes.add_rows(rows, lengths, shells)
 
 
 def add_shoulders(tubes: Tubes, who: Patient, where: Pose) -> dict[str, np.ndarray]:
@@ -121,7 +147,8 @@ def add_shoulders(tubes: Tubes, who: Patient, where: Pose) -> dict[str, np.ndarr
         clavicle = _clavicle(where, lift, r) * scale
         t = np.linspace(0, 1, len(clavicle))
         flare = 0.50 + 0.30 * np.exp(-((t / 0.12) ** 2)) + 0.12 * np.exp(-(((t - 1) / 0.2) ** 2))
-        tubes.add(clavicle, flare, 0.5, 0.22 * who.bone, 0.45)
+        ends = np.clip(np.minimum(t + 0.01, 1.01 - t) / 0.06, 0.05, 1)
+        tubes.add(clavicle, flare * ends**0.5, 0.5 * ends**0.5, 0.22 * who.bone * ends, 0.45)
         labels[f"{name} clavicle"] = where.view.pixels(clavicle)
         _add_scapula(tubes, who, where, scale, lift, r)
         _add_humerus(tubes, who, where, scale, lift)

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from numba import njit
 
 from pneumo_lib.data.phantom.anatomy import SIDES, Chest, Patient, Pose, spline
 from pneumo_lib.data.phantom.cohort import rng
@@ -22,9 +23,18 @@ def rounded(outline: np.ndarray, reach: float, size: int, pad: int = 0) -> np.nd
     inside = filled((outline + shift) * (size / (size + 2 * pad)), size + 2 * pad)
     distance = cv2.distanceTransform((inside > 127).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
     # The transform counts from pixel centres; smoothing hides its steps along slanted edges.
-    distance = cv2.GaussianBlur(distance, (0, 0), 1.2)[pad : pad + size, pad : pad + size]
-    rise = np.clip(distance / (reach * size / SIZE), 0, 1)
-    return np.sqrt(np.maximum(1 - (1 - rise) ** 2, 0))
+    distance = cv2.GaussianBlur(distance, (0, 0), 1.5)[pad : pad + size, pad : pad + size]
+    return _ellipse(distance, np.float32(SIZE / size / reach))
+
+
+@njit(cache=True, fastmath=True)
+def _ellipse(distance, factor):
+    out = np.empty_like(distance)
+    for i in range(distance.shape[0]):
+        for j in range(distance.shape[1]):
+            missing = np.float32(1) - min(distance[i, j] * factor, np.float32(1))
+            out[i, j] = np.sqrt(np.float32(1) - missing * missing)
+    return out
 
 
 def body(who: Patient, where: Pose, r: np.random.Generator) -> np.ndarray:
@@ -46,7 +56,11 @@ def body(who: Patient, where: Pose, r: np.random.Generator) -> np.ndarray:
     y = (np.arange(size) * (SIZE / size) - where.view.centre[1]) / px / h
     thick = np.interp(y, [-12, -6, -2, 3, 9, 16, 24, 34], [10.5, 11, 12.5, 15.5, 19, 21.5, 22, 22])
     thick = (thick * who.depth / 9.3 + 1.5 * fat).astype(np.float32)
-    total = profile * thick[:, None]
+    # Muscle and fat are uneven.
+    uneven = 1 + 0.014 * cv2.resize(
+        r.standard_normal((14, 14), np.float32), (size, size), interpolation=cv2.INTER_CUBIC
+    )
+    total = profile * thick[:, None] * uneven
     for side in SIDES:
         total = np.maximum(total, _arm(who, where, side, size, pad))
     return cv2.resize(cv2.GaussianBlur(total, (0, 0), 1.5), (HALF, HALF), interpolation=cv2.INTER_CUBIC)
@@ -107,11 +121,11 @@ def _patch(where: Pose, centre, reach: float):
     return (slice(i, end_i), slice(j, end_j)), (u - x) * 2 / where.view.scale, (v - y) * 2 / where.view.scale
 
 
-def add_breasts(total: np.ndarray, who: Patient, where: Pose, index: int, seed: int) -> None:
+def add_breasts(total: np.ndarray, who: Patient, where: Pose) -> None:
     """Add the breasts' thickness in cm to float32 (512, 512); their lower edge is crisp, the upper one fades."""
     if who.breast <= 0 and who.fat < 2.4:
         return
-    r = rng(seed, "breast", index)
+    r = np.random.default_rng([who.seed, 6])
     w = who.half_width / 14
     thick = who.breast if who.breast > 0 else 0.7 * (who.fat - 1.4)
     for side in SIDES:

@@ -35,8 +35,8 @@ def _grow(numbers, starts, extent, out):
         side = 1.0
         for k in range(steps):
             used = (used + 2) % (numbers.size - 2)
-            angle += 0.07 * numbers[used]
             size = radius * (1 - 0.7 * k / steps)
+            angle += 0.07 * numbers[used] * min(1.0, 0.1 / size)
             x1, y1 = x + length / steps * np.cos(angle), y + length / steps * np.sin(angle)
             edge = extent[int((np.arctan2(y1, x1) + np.pi) / (2 * np.pi) * bins)]
             # The stems start behind the mediastinum, outside the outline.
@@ -68,7 +68,7 @@ def tree(lung: Lung, scale: float, seed: int, attenuation: float) -> np.ndarray:
     """
     r = np.random.default_rng(seed)
     # More and thicker vessels run down than up; the last ones are the lower lobe's artery and the hilar stems.
-    angles = np.concatenate([np.linspace(-1.7, 1.75, 20) + r.normal(0, 0.1, 20), [1.3, 0.8, -1.1, 1.6, -0.2]])
+    angles = np.concatenate([np.linspace(-1.7, 1.75, 20) + r.normal(0, 0.1, 20), [1.3, 0.8, -0.9]])
     reach = np.interp(angles, ANGLES, lung.radius) / scale + 2.0
     starts = np.empty((angles.size, 5))
     starts[:, 0] = -2.6 + 0.4 * np.cos(angles) + r.normal(0, 0.15, angles.size)
@@ -76,8 +76,8 @@ def tree(lung: Lung, scale: float, seed: int, attenuation: float) -> np.ndarray:
     starts[:, 2] = angles
     starts[:, 3] = r.uniform(0.14, 0.27, angles.size) * (1 + 0.3 * np.sin(angles))
     starts[:, 4] = r.uniform(0.75, 1.15, angles.size) * reach
-    starts[-5:, 3] = r.uniform(0.24, 0.32, 5)
-    starts[-5:, 4] = r.uniform(4.0, 7.5, 5)
+    starts[-3:, 3] = r.uniform(0.22, 0.29, 3)
+    starts[-3:, 4] = r.uniform(6.0, 9.0, 3)
     out = np.empty((MOST, 5))
     rows = _grow(r.standard_normal(4096), starts, lung.radius / scale, out)
     segments = out[:rows]
@@ -89,8 +89,8 @@ def tree(lung: Lung, scale: float, seed: int, attenuation: float) -> np.ndarray:
     return np.column_stack([ends[:rows], ends[rows:], radius * scale, 2 * radius * attenuation])
 
 
-def airways(who: Patient, where: Pose, chest: Chest) -> np.ndarray:
-    """Trachea and main bronchi as segments of negative line integral, for `projection.splat_lines`."""
+def airways(who: Patient, where: Pose, chest: Chest) -> tuple[np.ndarray, np.ndarray]:
+    """The trachea's centre line (n, 2) in pixels, and segments (of negative line integral) for the 512-pixel grid."""
     h, scale = who.height / 24, where.view.scale
     bend = 0.4 * who.aorta
     carina = np.array([-0.2 + 0.5 * chest.shift, 8.2 * h])
@@ -104,7 +104,7 @@ def airways(who: Patient, where: Pose, chest: Chest) -> np.ndarray:
         ([carina + (0, -0.3), carina + (-1.6, 2.0), carina + (-2.8, 3.2)], 0.6 * radius, 0.09),
         ([carina + (0, -0.3), carina + (2.2, 1.6), carina + (3.6, 2.5)], 0.55 * radius, 0.09),
     ):
-        line = where.view.pixels(spline(np.array(knots), 40))
+        line = where.view.pixels(spline(np.array(knots), 40)) / 2 - 0.25
         fade = np.clip((39 - np.arange(39)) / 12, 0, 1)
-        parts.append(polyline(line, size * scale, -contrast * 2 * size * fade))
-    return np.concatenate(parts)
+        parts.append(polyline(line, size * scale / 2, -contrast * 2 * size * fade))
+    return where.view.pixels(trachea), np.concatenate(parts)
