@@ -5,12 +5,12 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from pneumo_lib.atomic import replacing
 from pneumo_lib.data import rle
 from pneumo_lib.errors import PneumoError
+from pneumo_lib.evaluation import removal
 
 SIZE = 1024
 HEADER = ["ImageId", "EncodedPixels"]
@@ -31,7 +31,8 @@ def write(
     Args:
         path: of the CSV; must not exist.
         ids: N image ids, each once.
-        masks: N masks bool (H, W) of at most 1024x1024, in the order of `ids`; an iterator is read one mask at a time.
+        masks: N square masks, bool, of at most 1024x1024, in the order of `ids`; an iterator is read one mask at a time.
+            Smaller ones are enlarged by `removal.to_shape`.
         sample: the challenge's sample submission; the rows follow its order and must name the same images.
 
     Returns:
@@ -53,7 +54,7 @@ def write(
         if mask is None:
             raise SubmissionError(f"masks has {len(rows)} entries for {len(ids)} ids; pass one for each.")
         mask = _checked(mask)
-        rows[image_id] = rle.encode(enlarge(mask)) if mask.any() else rle.EMPTY
+        rows[image_id] = rle.encode(removal.to_shape(mask, (SIZE, SIZE))) if mask.any() else rle.EMPTY
     if next(masks, None) is not None:
         raise SubmissionError(f"masks has more than the {len(ids)} entries of ids; pass one for each.")
     with replacing(path) as temporary:
@@ -63,17 +64,6 @@ def write(
             writer.writerows((image_id, rows[image_id]) for image_id in order)
         check(temporary, sample)
     return path
-
-
-def enlarge(mask: np.ndarray) -> np.ndarray:
-    """A mask bool (h, h) at 1024x1024: linear interpolation between the pixels, on where it exceeds one half.
-
-    Source: our choice. The removal threshold is counted at the size of the probability map, so the mask, not the map,
-    is enlarged; a component that survived stays, with its steps at the border smoothed.
-    """
-    if len(_checked(mask)) == SIZE:
-        return mask
-    return cv2.resize(mask.astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_LINEAR) > 0.5
 
 
 def check(path: str | os.PathLike, sample: str | os.PathLike | None = None) -> None:

@@ -5,13 +5,17 @@ import pytest
 
 from pneumo_lib import metrics
 from pneumo_lib.data import rle
-from pneumo_lib.evaluation import submission
+from pneumo_lib.evaluation import removal, submission
 from pneumo_lib.evaluation.submission import SubmissionError
 
 
 def disc(size, radius, row=0.5, column=0.5):
     y, x = (np.indices((size, size)) + 0.5) / size
     return (y - row) ** 2 + (x - column) ** 2 < radius**2
+
+
+def enlarge(mask):
+    return removal.to_shape(mask, (1024, 1024))
 
 
 def rows_of(path):
@@ -33,15 +37,16 @@ def test_masks_of_1024_pixels_are_written_as_they_are(tmp_path):
 
 def test_smaller_masks_are_enlarged_smoothly():
     true = disc(1024, 0.1)
-    enlarged, blocky = submission.enlarge(disc(256, 0.1)), np.kron(disc(256, 0.1), np.ones((4, 4), bool))
+    enlarged, blocky = enlarge(disc(256, 0.1)), np.kron(disc(256, 0.1), np.ones((4, 4), bool))
     ours, nearest = (metrics.dsc(mask[None], true[None])[0] for mask in (enlarged, blocky))
     assert ours > nearest > 0.97
-    assert submission.enlarge(true) is true
+    assert enlarge(true) is true
     # A single pixel of 512 stays, with its area.
     one = np.zeros((512, 512), bool)
     one[3, 5] = True
-    assert np.argwhere(submission.enlarge(one)).tolist() == [[6, 10], [6, 11], [7, 10], [7, 11]]
-    assert submission.enlarge(np.ones((100, 100), bool)).all()
+    assert np.argwhere(enlarge(one)).tolist() == [[6, 10], [6, 11], [7, 10], [7, 11]]
+    assert enlarge(np.ones((100, 100), bool)).all()
+    assert removal.to_shape(one, (128, 100)).shape == (128, 100)
 
 
 def test_the_order_of_a_sample_submission(tmp_path):
@@ -50,7 +55,7 @@ def test_the_order_of_a_sample_submission(tmp_path):
     masks = [disc(64, r) for r in (0.1, 0.2, 0.3)]
     rows = rows_of(submission.write(tmp_path / "s.csv", ["a", "b", "c"], masks, sample))[1:]
     assert [image_id for image_id, _ in rows] == ["c", "a", "b"]
-    assert (rle.decode(rows[0][1]) == submission.enlarge(masks[2])).all()
+    assert (rle.decode(rows[0][1]) == enlarge(masks[2])).all()
     with pytest.raises(SubmissionError, match="lack 1 images of .*sample.csv and hold 2 others"):
         submission.write(tmp_path / "t.csv", ["a", "b", "x", "y"], [], sample)
     unordered = tmp_path / "u.csv"

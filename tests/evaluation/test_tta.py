@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
@@ -195,8 +196,6 @@ def test_errors(images, transforms, batch_size, message):
 
 def test_the_follow_up_codes_elastic_transform_would_fold_the_image():
     """Why ours is another: alpha 120, sigma 6 at 512 pixels turns parts of the image inside out."""
-    import cv2
-
     noise = np.random.default_rng(0).uniform(-1, 1, (512, 512, 2)).astype(np.float32)
     dx, dy = np.moveaxis(120 * cv2.GaussianBlur(noise, (0, 0), 6), -1, 0)
     determinant = (1 + np.gradient(dx, axis=1)) * (1 + np.gradient(dy, axis=0)) - np.gradient(dx, axis=0) * np.gradient(

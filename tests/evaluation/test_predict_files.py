@@ -1,0 +1,168 @@
+import json
+
+import cv2
+import numpy as np
+import pandas as pd
+import pydicom
+import pytest
+import torch
+from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from pneumo_lib import experiments
+from pneumo_lib.data import rle
+from pneumo_lib.data.resize import resize_image
+from pneumo_lib.evaluation import predict_files, radiographs, removal, segmentation_object, trained, tta
+from pneumo_lib.evaluation.radiographs import RadiographError
+from pneumo_lib.evaluation.trained import ModelError
+from pneumo_lib.model import unet, weights
+
+SECRET = "Musterfrau"
+
+
+def write_dicom(path, image, **fields):
+    dataset = FileDataset(path, {}, preamble=bytes(128), file_meta=FileMetaDataset())
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = ComputedRadiographyImageStorage
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = generate_uid(), generate_uid()
+    dataset.Modality, dataset.PatientName, dataset.PatientID = "CR", f"{SECRET}^Erika", f"{SECRET}-1"
+    dataset.PatientSex, dataset.PatientBirthDate, dataset.StudyDate, dataset.StudyTime = "F", "19640812", "", ""
+    dataset.Rows, dataset.Columns = image.shape
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit, dataset.PixelRepresentation, dataset.SamplesPerPixel = 7, 0, 1
+    dataset.PhotometricInterpretation, dataset.PixelSpacing = "MONOCHROME2", [0.5, 0.5]
+    dataset.PixelData = image.tobytes()
+    for keyword, value in fields.items():
+        setattr(dataset, keyword, value)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def xray():
+    y, x = np.mgrid[:96, :80] / 80
+    return np.round(127 + 110 * np.sin(5 * x) * np.cos(4 * y)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    """A run's folder with an untrained network whose probabilities cover the whole range."""
+    folder = tmp_path_factory.mktemp("run")
+    torch.manual_seed(0)
+    experiment = experiments.get("exp4", "smoke")
+    model = unet.build(experiment, pretrained=False)
+    with torch.no_grad():
+        model.segmentation_head[0].weight.mul_(10)
+    about = {"settings": {"experiment": experiment.as_dict(), "stage": 2}}
+    weights.write(folder / "stage2.safetensors", model, about)
+    chosen = {"binarization_threshold": 0.5, "removal_threshold": 4, "score": 0.8, "transforms": ["flip"]}
+    (folder / "thresholds.json").write_text(json.dumps(chosen))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(run_folder):
+    return trained.load(run_folder, device="cpu")
+
+
+def test_a_folder_of_files_good_and_bad(tmp_path, run_folder, model, xray, capsys):
+    source, out = tmp_path / "in", tmp_path / "out"
+    write_dicom(source / "one" / "image.dcm", xray)
+    write_dicom(source / "two" / "image.dcm", xray[:, ::-1].copy())
+    write_dicom(source / "no-uid.dcm", xray, StudyInstanceUID="")
+    write_dicom(source / "1.2.3.4", xray)
+    cv2.imwrite(str(source / "picture.png"), xray)
+    (source / "broken.dcm").write_bytes(b"nothing")
+    (source / "notes.txt").write_text("no X-ray")
+    (source / "._image.dcm").write_bytes(b"left over")
+    assert predict_files.main([str(source), "--model", str(run_folder), "--out", str(out)]) == 0
+
+    log = capsys.readouterr()
+    assert "5 X-rays predicted" in log.out and "2 with problems" in log.out
+    assert "broken.dcm" in log.err and "no-uid.dcm: has no valid StudyInstanceUID" in log.err
+    table = pd.read_csv(out / "predictions.csv").set_index("name")
+    images = [name for name in table.index if name.endswith("image")]
+    assert len(images) == 2 and {"no-uid", "1.2.3.4", "picture"} <= set(table.index)
+    probability = tta.predict(model.network, resize_image(xray, model.image_size)[None])[0]
+    mask = removal.to_shape(removal.apply(probability, 0.5, 4), xray.shape)
+    assert 0 < mask.sum() < mask.size
+    row = table.loc["picture"]
+    assert (row["area_px"], row["pneumothorax"]) == (mask.sum(), True)
+    assert np.isnan(row["area_cm2"]) and table.loc["no-uid", "area_cm2"] == round(mask.sum() * 0.25 / 100, 2)
+    assert (cv2.imread(str(out / "mask" / "picture.png"), cv2.IMREAD_UNCHANGED) == mask * 255).all()
+    stored = cv2.imread(str(out / "probability" / "picture.png"), cv2.IMREAD_UNCHANGED) / 65535
+    np.testing.assert_allclose(stored, probability, rtol=0, atol=2e-5)  # half a step of 16 bits, other batch sizes
+    masks = pd.read_csv(out / "masks.csv").set_index("ImageId")["EncodedPixels"]
+    assert (rle.decode(masks["picture"], xray.shape) == mask).all()
+    assert sorted(path.stem for path in (out / "segmentation").iterdir()) == sorted([*images, "1.2.3.4"])
+
+    everything = b"".join(path.read_bytes() for path in out.rglob("*.*") if path.parent.name != "segmentation")
+    assert SECRET.encode() not in everything and SECRET not in log.out + log.err
+    assert predict_files.main([str(source), "--model", str(run_folder), "--out", str(out)]) == 1
+    assert "holds predictions already" in capsys.readouterr().err
+
+
+def test_the_dicom_segmentation_refers_to_its_x_ray(tmp_path, xray):
+    pytest.importorskip("highdicom")
+    source = write_dicom(tmp_path / "xray.dcm", xray)
+    for mask in (xray > 180, np.zeros(xray.shape, bool)):
+        segmentation_object.write(tmp_path / "mask.dcm", mask, source)
+        found, image = pydicom.dcmread(tmp_path / "mask.dcm"), pydicom.dcmread(source)
+        assert found.Modality == "SEG" and found.StudyInstanceUID == image.StudyInstanceUID
+        assert found.SegmentSequence[0].SegmentLabel == "Pneumothorax"
+        referenced = found.ReferencedSeriesSequence[0]
+        assert referenced.SeriesInstanceUID == image.SeriesInstanceUID
+        assert referenced.ReferencedInstanceSequence[0].ReferencedSOPInstanceUID == image.SOPInstanceUID
+        assert (found.pixel_array.reshape(xray.shape) == mask).all()
+    with pytest.raises(segmentation_object.SegmentationError, match="pass equal ones"):
+        segmentation_object.write(tmp_path / "mask.dcm", mask[:5], source)
+
+
+def test_without_highdicom_the_error_says_how_to_go_on(tmp_path, model, xray, monkeypatch):
+    monkeypatch.setattr(segmentation_object, "available", lambda: False)
+    source = write_dicom(tmp_path / "xray.dcm", xray)
+    with pytest.raises(segmentation_object.SegmentationError, match="pip install highdicom"):
+        predict_files.predict_files([source], model, tmp_path / "out", progress=False)
+    found = predict_files.predict_files([source], model, tmp_path / "out", segmentation=False, progress=False)
+    assert len(found.predictions) == 1 and not found.failures
+
+
+def test_the_overlay_outlines_the_region(xray):
+    mask = np.zeros(xray.shape, bool)
+    mask[20:60, 20:60] = True
+    picture = predict_files.overlay(xray, mask)
+    assert picture.shape == (*xray.shape, 3)
+    assert (picture[40, 40] == xray[40, 40]).all()  # the inside stays visible
+    assert np.abs(picture[20, 40].astype(int) - predict_files.OUTLINE).max() < 40  # smoothed against the X-ray
+
+
+def test_a_model_that_is_not_there_says_how_to_get_it(tmp_path, run_folder):
+    with pytest.raises(ModelError, match="no trained model.*train.ipynb"):
+        trained.load(tmp_path)
+    weights_only = tmp_path / "exported"
+    weights_only.mkdir()
+    (weights_only / "pneumo.safetensors").symlink_to(run_folder / "stage2.safetensors")
+    with pytest.raises(ModelError, match="no thresholds.json.*sweep.ipynb"):
+        trained.load(weights_only)
+    model = trained.load(weights_only, 0.4, 7)
+    assert (model.binarization_threshold, model.removal_threshold, model.transforms) == (0.4, 7, ("flip",))
+    assert model.image_size == experiments.get("exp4", "smoke").image_size
+    settings = {"experiment": experiments.get("exp4", "smoke").as_dict(), "stage": 1}
+    weights.write(tmp_path / "stage1.safetensors", torch.nn.Linear(1, 1), {"settings": settings})
+    with pytest.raises(ModelError, match="first of two stages only"):
+        trained.load(tmp_path)
+
+
+def test_nothing_to_read(tmp_path):
+    with pytest.raises(RadiographError, match="is missing; pass a DICOM"):
+        radiographs.find([tmp_path / "nowhere"])
+    with pytest.raises(RadiographError, match="no X-ray in the folders"):
+        radiographs.find([tmp_path])
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"nothing")
+    with pytest.raises(RadiographError, match="cannot be read as a picture"):
+        radiographs.read(broken)
+    cv2.imwrite(str(tmp_path / "deep.png"), np.array([[0, 65535]], np.uint16))
+    assert radiographs.read(tmp_path / "deep.png").image.tolist() == [[0, 255]]
