@@ -38,6 +38,10 @@ def training(size: int) -> A.Compose:
     Reference: the follow-up code (`Ayat-Abedalla/Ens4B-UNet`). The deck only says that it augments, and names the same
     kinds of transforms for test time.
 
+    The optical distortion is as strong as there (2): at its barrel end only the middle of the chest is left, and a
+    lateral pneumothorax goes out of sight together with its mask. Measured on 60 masks, the transform alone empties
+    16 % of the positive masks and the whole list 4 %.
+
     Differs from the follow-up code: lengths are scaled with the size; the elastic transform's extra affine warp
     (3.6 px) and the optical one's shift (0.5 px) have gone from albumentations 2 and are left out.
     """

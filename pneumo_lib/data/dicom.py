@@ -65,7 +65,9 @@ def read_image(path: str | Path) -> np.ndarray:
         return grayscale.to_uint8(stored, dataset)
     except DicomError:
         raise
-    except Exception as error:  # header values and decoders of untrusted bytes raise anything
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # header values and decoders of untrusted bytes raise anything, Rust's panics too
         raise DicomError(f"{path}: the pixel data cannot be decoded ({_short(error)}); is the file cut off?") from error
 
 
@@ -179,5 +181,5 @@ def _spacing(text: str) -> float:
     return (float(match[1]) or math.nan) if match else math.nan
 
 
-def _short(error: Exception) -> str:
+def _short(error: BaseException) -> str:
     return " ".join(str(error).split())[:160] or type(error).__name__

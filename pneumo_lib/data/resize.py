@@ -25,9 +25,12 @@ def resize_image(image: np.ndarray, size: int) -> np.ndarray:
 def resize_mask(mask: np.ndarray, size: int, rule: str = "area") -> np.ndarray:
     """Mask at size x size.
 
-    `area` (our choice): a pixel is on where at least half of it is covered, which keeps areas nearly unbiased, as
-    removal thresholds count pixels; a positive mask never vanishes: too small for that, it keeps its pixels of largest
-    coverage. `follow-up` (the follow-up code): resampled bilinearly, then every value above 0 is on, which dilates.
+    `area` (our choice): a pixel is on where at least half of it is covered, which nearly keeps the area, as removal
+    thresholds count pixels (measured on 177 positive masks: +1.7 % at 512 px, +1.0 % at 256); a positive mask never
+    vanishes: too small for that, it keeps its pixels of largest coverage.
+
+    `follow-up` (the follow-up code): resampled bilinearly, then every value above 0 is on, which dilates
+    (+4.3 %, +4.5 %).
 
     **Shape**: bool (H, W) → uint8 0/1 (size, size).
     """

@@ -51,7 +51,10 @@ def load_index(root: str | Path, patients: str | Path | None = None) -> pd.DataF
     notes["archive leftovers left out"] = files.leftovers
     notes["copies of an image left out"] = files.copies
     notes["unusable file names left out"] = files.odd_names
-    index.attrs["found"] = {"layout": files.kind, **{what: (len(ids), sorted(ids)[:3]) for what, ids in notes.items()}}
+    index.attrs["found"] = {
+        "layout": files.kind,
+        **{what: (len(ids), sorted(set(ids))[:3]) for what, ids in notes.items()},
+    }
     return index
 
 

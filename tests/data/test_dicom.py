@@ -318,6 +318,20 @@ def damaged_file(tmp_path_factory):
     return path, path.read_bytes()
 
 
+class Panic(BaseException):
+    """What a decoder written in Rust raises: no Exception."""
+
+
+@pytest.mark.parametrize(("raised", "seen"), [(Panic, dicom.DicomError), (KeyboardInterrupt, KeyboardInterrupt)])
+def test_a_decoder_that_panics(read, dicom_maker, monkeypatch, raised, seen):
+    def fail(stored, dataset):
+        raise raised("index out of bounds")
+
+    monkeypatch.setattr(grayscale, "to_uint8", fail)
+    with pytest.raises(seen, match="index out of bounds"):
+        read(dicom_maker(RAMP))
+
+
 # --- header ------------------------------------------------------------------------------------------------------
 
 
