@@ -8,11 +8,11 @@ CORES ?= 2
 BIN := .venv/bin
 # What the graph starts finds the same environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-RUNS := $(BIN)/python -m snakemake --cores $(CORES) --rerun-incomplete --quiet rules host reason
-CONFIG := --config data=$(DATA) profile=$(PROFILE) seed=$(SEED)
+OPTIONS := --cores $(CORES) --rerun-incomplete --config data=$(DATA) profile=$(PROFILE) seed=$(SEED)
+QUIET := --quiet host reason
 
 .DEFAULT_GOAL := help
-.PHONY: help install book runs graph test lint notebooks clean
+.PHONY: help install book runs graph test lint notebooks results clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
@@ -30,15 +30,15 @@ install: .venv/installed  ## make .venv with the tested versions of everything
 	@touch $@
 
 book: .venv/installed  ## write the phantom, run exp1..exp5 and build the book
-	$(RUNS) $(CONFIG) book
+	$(BIN)/python -m snakemake book $(OPTIONS) $(QUIET)
 	@echo; echo "The book is in book/_build/html/index.html. Open it with a browser, or serve it:"
 	@echo "  $(BIN)/python -m http.server --directory book/_build/html 8000    then http://localhost:8000"
 
 runs: .venv/installed  ## run exp1..exp5 without the book, e.g. make runs DATA=/data/siim PROFILE=paper
-	$(RUNS) $(CONFIG) runs
+	$(BIN)/python -m snakemake runs $(OPTIONS) $(QUIET)
 
 graph: .venv/installed  ## what would be run, and why
-	$(BIN)/python -m snakemake --cores $(CORES) --dry-run $(CONFIG) book
+	$(BIN)/python -m snakemake book --dry-run $(OPTIONS)
 
 test: .venv/installed  ## run the tests
 	$(BIN)/python -m pytest
@@ -49,6 +49,13 @@ lint: .venv/installed  ## check style, and that notebooks and their sources agre
 
 notebooks: .venv/installed  ## make notebooks/*.ipynb from their sources, notebooks/*.py
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py
+
+results: .venv/installed  ## publish the records of the demo runs in results/ and in the README
+	cd runs/phantom-demo && find . -name record.json -execdir pwd \; | while read folder; do \
+	  mkdir -p "$(CURDIR)/results/phantom-demo/$${folder#$(CURDIR)/runs/phantom-demo/}" && \
+	  cp "$$folder"/record.json "$$folder"/per_image.csv "$$folder"/history.csv \
+	     "$(CURDIR)/results/phantom-demo/$${folder#$(CURDIR)/runs/phantom-demo/}"; done
+	$(BIN)/python -m pneumo_lib.report.readme
 
 clean:  ## delete the built book and the runs (not .venv, not data/)
 	rm -rf book/_build book/runs runs .snakemake

@@ -5,6 +5,7 @@
 """
 
 import os
+from pathlib import Path
 
 from pneumo_lib import experiments, runs as run_files
 
@@ -34,12 +35,9 @@ rule book:
         pages=expand("book/runs/{exp}/{step}.ipynb", exp=EXPERIMENTS, step=STEPS),
         data="book/runs/data.ipynb",
         records=expand(f"{HERE}/{{exp}}/seed{SEED}/record.json", exp=EXPERIMENTS),
-        sources=[
-            *glob_wildcards("book/{page,(?!_build|runs).*}.md").page and
-            [f"book/{page}.md" for page in glob_wildcards("book/{page,(?!_build|runs).*}.md").page]
-        ],
+        sources=[str(path) for path in Path("book").glob("*.md")],
         config=["_config.yml", "_toc.yml"],
-        code=[f"pneumo_lib/report/{name}.py" for name in glob_wildcards("pneumo_lib/report/{name}.py").name],
+        code=[str(path) for path in Path("pneumo_lib/report").glob("*.py")],
     output:
         "book/_build/html/index.html",
     shell:

@@ -24,9 +24,7 @@ profile: str = "demo"  # paper (hours on a GPU), demo (minutes on two cores), sm
 seed: int = 0  # of weights, order and augmentation; another seed is a repeat
 split: str = "auto"  # patient, deck, follow-up; auto: patient where patients are known, else deck
 patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
-tta: str = (
-    "flip"  # test-time augmentation, a comma between: flip, contrast, brightness, crop, elastic, grid, optical; or none
-)
+tta: str = "flip"  # with commas: flip, contrast, brightness, crop, elastic, grid, optical; or none
 
 # %%
 from pneumo_lib import runs

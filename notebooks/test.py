@@ -26,7 +26,7 @@ split: str = "auto"  # patient, deck, follow-up; auto: patient where patients ar
 patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
 
 # %%
-from pneumo_lib import runs, training
+from pneumo_lib import runs
 from pneumo_lib.evaluation import removal, steps, sweep
 from pneumo_lib.report import figures, records, scores, surfaces, tables
 
@@ -89,7 +89,7 @@ surfaces.curve(
 # What the book and the comparison with the paper read.
 
 # %%
-trained = training.read(run.stage_files)
+trained = run.trained()
 record = records.write(
     run.folder,
     records.about(run)

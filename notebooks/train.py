@@ -68,7 +68,7 @@ result = training.train(run.experiment, run.source, run.folder, seed=run.seed, f
 # Training loss far below validation loss means that the network knows its images by heart. The dotted line parts the stages.
 
 # %%
-figures.curves(result.history, f"{run.experiment.name}, {run.label}", run.experiment.averaged_epochs)
+figures.curves(result.history, f"{run.experiment.name}, {run.label}")
 
 # %% [markdown]
 # The finished weights of each stage on the validation images, at the pipeline's binarization threshold and without removal.

@@ -62,6 +62,10 @@ class Experiment:
         """Side in pixels at which the finished model predicts: its last stage's (our choice; the deck tests at 512)."""
         return self.stages[-1].image_size
 
+    def averaging_window(self, stage: Stage) -> int:
+        """Last epochs of a stage whose weights are averaged; never more than half of a short stage (our choice)."""
+        return min(self.averaged_epochs, max(1, stage.epochs // 2))
+
     def as_dict(self) -> dict:
         """Plain values, for a record."""
         return dataclasses.asdict(self)
@@ -147,6 +151,7 @@ class Profile:
     phantom_images: int
     encoder_weights: str | None
     learning_rate: float
+    averaged_epochs: int
 
 
 PROFILES = {
@@ -162,6 +167,7 @@ PROFILES = {
             phantom_images=11_895,
             encoder_weights="imagenet",
             learning_rate=1e-4,
+            averaged_epochs=5,
         ),
         Profile(
             "demo",
@@ -173,6 +179,7 @@ PROFILES = {
             encoder_weights=None,
             # Random weights learn from a few hundred images only with a larger step than fine-tuning takes.
             learning_rate=1e-3,
+            averaged_epochs=2,
         ),
         Profile(
             "smoke",
@@ -183,6 +190,7 @@ PROFILES = {
             phantom_images=24,
             encoder_weights=None,
             learning_rate=1e-3,
+            averaged_epochs=1,
         ),
     ]
 }
@@ -227,6 +235,7 @@ def _scaled(experiment: Experiment, profile: Profile) -> Experiment:
         stage2=stage(1, experiment.stage2),
         encoder_weights=profile.encoder_weights,
         learning_rate=profile.learning_rate,
+        averaged_epochs=min(experiment.averaged_epochs, profile.averaged_epochs),
         profile=profile.name,
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import papermill
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
+from traitlets.config import Config
 
 from pneumo_lib import atomic
 from pneumo_lib.errors import PneumoError
@@ -68,8 +69,9 @@ def run(notebook: Path, output: Path, given: dict[str, str]) -> None:
     with atomic.replacing(output) as temporary:
         try:
             papermill.execute_notebook(
-                str(notebook), str(temporary), values, progress_bar=False, stderr_file=_Relay(), stdout_file=_Relay()
-            )
+                str(notebook), str(temporary), values, progress_bar=False, stderr_file=_Relay(), stdout_file=_Relay(),
+                config=_KERNEL,
+            )  # fmt: skip
         except PapermillExecutionError as error:
             temporary.replace(failed)
             kind = "" if error.evalue.startswith(error.ename) else f"{error.ename}: "
@@ -77,6 +79,10 @@ def run(notebook: Path, output: Path, given: dict[str, str]) -> None:
                 f"{notebook.name} stopped: {kind}{error.evalue} (the notebook so far: {failed})"
             ) from error
     failed.unlink(missing_ok=True)
+
+
+# Sockets in the file system instead of TCP ports: nobody else on the machine can listen to the kernel.
+_KERNEL = Config({"KernelManager": {"transport": "ipc"}})
 
 
 class _Relay:

@@ -8,10 +8,25 @@ import pandas as pd
 from pneumo_lib import experiments, paths
 from pneumo_lib.data import source
 from pneumo_lib.errors import PneumoError
+from pneumo_lib.model import weights
 
 
 class RunError(PneumoError):
     """A parameter with a wrong value, or a step whose predecessor has not been run."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training left: `history`, one row an epoch of all stages; `stages`, settings, scores and cost of each."""
+
+    history: pd.DataFrame
+    stages: list[dict]
+
+    @classmethod
+    def read(cls, stages: list[Path]) -> "Trained":
+        """From the weights files of the stages and the tables beside them."""
+        history = pd.concat([pd.read_csv(path.with_suffix(".csv")) for path in stages], ignore_index=True)
+        return cls(history, [weights.about(path) for path in stages])
 
 
 @dataclass(frozen=True)
@@ -52,6 +67,15 @@ class Run:
     def stage_files(self) -> list[Path]:
         """The weights of every stage, in order."""
         return [self.weights(number + 1) for number in range(len(self.experiment.stages))]
+
+    def trained(self) -> Trained:
+        """What training left.
+
+        Raises:
+            RunError: not trained yet; says how.
+        """
+        self.needs(self.final_weights, "train")
+        return Trained.read(self.stage_files)
 
     def first_stage(self) -> Path | None:
         """The finished first stage that the experiment starts from; `None` where it trains its own.

@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pneumo_lib import metrics
+from pneumo_lib.data.batches import TrainingImages
 from pneumo_lib.data.source import Part
 from pneumo_lib.evaluation import steps, tta
 from pneumo_lib.runs import Run
-from pneumo_lib.training.loading import TrainingImages
 
 # Okabe and Ito's colours, told apart by colour-blind readers and on grey X-rays.
 TRUE, PREDICTED, NEUTRAL = "#E69F00", "#56B4E9", "#009E73"
@@ -37,7 +37,7 @@ def batch(part: Part, label: str, n: int = 6, seed: int = 0) -> Figure:
     return figure
 
 
-def curves(history: pd.DataFrame, label: str, averaged_epochs: int = 0) -> Figure:
+def curves(history: pd.DataFrame, label: str) -> Figure:
     """Loss, DSC and IoU on validation, and learning rate, over the epochs of all stages; averaging shaded."""
     history = history.reset_index(drop=True)
     step = history.index.to_numpy() + 1
@@ -56,14 +56,13 @@ def curves(history: pd.DataFrame, label: str, averaged_epochs: int = 0) -> Figur
             axis.legend(frameon=False, fontsize=8)
         for stage, rows in history.groupby("stage"):
             first, last = rows.index[0] + 1, rows.index[-1] + 1
-            if averaged_epochs:
-                start = max(first, last - averaged_epochs + 1)
-                axis.axvspan(start - 0.4, last + 0.4, color=NEUTRAL, alpha=0.12, linewidth=0)
+            if rows["averaged"].any():
+                axis.axvspan(last - rows["averaged"].sum() + 0.6, last + 0.4, color=NEUTRAL, alpha=0.12, linewidth=0)
             if stage > 1:
                 axis.axvline(first - 0.5, color="grey", linestyle=":", linewidth=1)
     axes[-1].set_yscale("log")
     stages = " → ".join(f"{size} px" for size in history.drop_duplicates("stage")["image_size"])
-    shaded = "; shaded: epochs whose weights are averaged" if averaged_epochs else ""
+    shaded = "; shaded: epochs whose weights are averaged" if history["averaged"].any() else ""
     figure.suptitle(f"{label}: {stages}{shaded}", fontsize=11)
     sns.despine(figure)
     return figure

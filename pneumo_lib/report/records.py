@@ -103,9 +103,9 @@ def read(folder: Path) -> Record:
         raise RecordError(
             f"{paths.shown(path)} is no whole record ({error}); run notebooks/test.ipynb again."
         ) from error
-    if values.get("format") != FORMAT:
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise RecordError(
-            f"{paths.shown(path)} has format {values.get('format')}, not {FORMAT}; run the experiment again."
+            f"{paths.shown(path)} is of another format than {FORMAT}; run the experiment again."
         )
     found = values["experiment"]
     today = plain(experiments.get(found["name"], found["profile"]).as_dict())

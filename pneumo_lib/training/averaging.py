@@ -35,7 +35,8 @@ class WeightAveraging(lightning.Callback):
             self.average.update_parameters(pl_module.model)
 
     def state_dict(self) -> dict:
-        return self.average.state_dict()
+        # Before the first epoch that counts there is nothing to keep, and a checkpoint is the smaller for it.
+        return self.average.state_dict() if self.average.n_averaged else {}
 
     def load_state_dict(self, state_dict: dict) -> None:
         self._state = state_dict

@@ -16,8 +16,9 @@ VALIDATION = ["val_loss", "val_dsc", "val_positive_dsc", "val_iou", "val_stepwis
 class History(lightning.Callback):
     """One row an epoch, written to a CSV after each; part of the checkpoint, so that a resumed run has all rows."""
 
-    def __init__(self, path: Path, stage: int, image_size: int, images_per_epoch: int):
+    def __init__(self, path: Path, stage: int, image_size: int, images_per_epoch: int, averaged_epochs: int):
         self.path, self.stage, self.image_size, self.images_per_epoch = path, stage, image_size, images_per_epoch
+        self.averaged_epochs = averaged_epochs
         self.rows: list[dict] = []
 
     def on_train_epoch_start(self, trainer, pl_module) -> None:
@@ -33,6 +34,7 @@ class History(lightning.Callback):
             | pl_module.epoch_summary()
             | values
             | {
+                "averaged": trainer.current_epoch >= trainer.max_epochs - self.averaged_epochs,
                 "images_per_second": self.images_per_epoch / (self._trained - self._started),
                 "seconds": time.perf_counter() - self._started,
             }

@@ -4,7 +4,6 @@ import logging
 import shutil
 import time
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 
 import lightning.pytorch as lightning
@@ -14,21 +13,14 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import nn
 
 from pneumo_lib import paths
+from pneumo_lib.data.batches import default_workers, training_loader, validation_loader
 from pneumo_lib.data.source import Source
 from pneumo_lib.experiments import Experiment, Stage
 from pneumo_lib.model import unet, weights
+from pneumo_lib.runs import Trained
 from pneumo_lib.training.averaging import WeightAveraging
-from pneumo_lib.training.loading import default_workers, training_loader, validation_loader
 from pneumo_lib.training.loop import Segmentation, TrainingError
 from pneumo_lib.training.progress import History, Progress
-
-
-@dataclass(frozen=True)
-class Result:
-    """What training left: `history`, one row an epoch of both stages, and per stage its `about` (settings and scores)."""
-
-    history: pd.DataFrame
-    stages: list[dict]
 
 
 def plan(experiment: Experiment, data: Source) -> pd.DataFrame:
@@ -55,7 +47,7 @@ def train(
     first_stage: Path | None = None,
     force: bool = False,
     workers: int | None = None,
-) -> Result:
+) -> Trained:
     """Trains every stage of an experiment; a stage that is finished is not trained again, one that was cut off goes on.
 
     Args:
@@ -83,13 +75,7 @@ def train(
                 path, settings, experiment, data, number, seed, finished[-1] if finished else None, force, workers
             )
         finished.append(path)
-    return read(finished)
-
-
-def read(stages: list[Path]) -> Result:
-    """What training left beside the weights of each stage."""
-    history = pd.concat([pd.read_csv(path.with_suffix(".csv")) for path in stages], ignore_index=True)
-    return Result(history, [weights.about(path) for path in stages])
+    return Trained.read(finished)
 
 
 def _settings(experiment: Experiment, data: Source, number: int, seed: int) -> dict:
@@ -133,8 +119,9 @@ def _train_stage(path, settings, experiment, data, number, seed, start: Path | N
     workers = default_workers(device) if workers is None else workers
     batches = training_loader(train_part, stage.batch_size, seed, number, workers)
     validation = validation_loader(validation_part, stage.batch_size)
-    history = History(path.with_suffix(".csv"), number, stage.image_size, len(batches) * stage.batch_size)
-    average = WeightAveraging(min(experiment.averaged_epochs, stage.epochs)) if experiment.averaged_epochs else None
+    window = experiment.averaging_window(stage)
+    history = History(path.with_suffix(".csv"), number, stage.image_size, len(batches) * stage.batch_size, window)
+    average = WeightAveraging(window) if window else None
     best = ModelCheckpoint(checkpoints, "best", monitor="val_loss", save_weights_only=True, **_CHECKPOINT)
     last = ModelCheckpoint(checkpoints, "last", **_CHECKPOINT)
     keep = average or best

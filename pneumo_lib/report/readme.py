@@ -1,0 +1,34 @@
+"""The README's generated part: `python -m pneumo_lib.report.readme` writes it from `results/` into README.md."""
+
+from pathlib import Path
+
+from pneumo_lib import atomic, paths
+from pneumo_lib.report import comparison, records
+
+BEGIN, END = "<!-- generated: make results -->", "<!-- end of the generated part -->"
+
+
+def generated() -> str:
+    """The verdict and the answer table of the committed records, as Markdown."""
+    found = records.find(paths.home() / "results")
+    table = comparison.answer_table(found).reset_index(names="").to_dict("split")
+    rows = [table["columns"], ["---"] * len(table["columns"]), *table["data"]]
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    return "\n".join([comparison.verdict(found), "", *lines, "", f"*Ours: {comparison.label(found)}.*"])
+
+
+def updated(text: str) -> str:
+    """README's text with today's generated part."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{generated()}\n\n{END}{after}"
+
+
+def main() -> None:
+    path = Path(paths.home()) / "README.md"
+    with atomic.replacing(path) as temporary:
+        temporary.write_text(updated(path.read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""The notebooks as their users run them: through papermill and the project's own command, from another folder."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from pneumo_lib import notebook, runs
+from pneumo_lib.errors import PneumoError
+from pneumo_lib.report import page, records
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTEBOOKS = ROOT / "notebooks"
+PAPERMILL = [sys.executable, "-m", "papermill"]
+REAL = os.environ.get("PNEUMO_REAL_DATA")
+
+
+def execute(home: Path, name: str, exp: str, **parameters) -> Path:
+    """Runs a notebook in profile smoke with everything it writes below `home`."""
+    output = home / f"{exp}-{name}.ipynb"
+    given = {"exp": exp, "profile": "smoke"} | parameters
+    arguments = [text for key, value in given.items() for text in ("-p", key, str(value))]
+    command = [sys.executable, "-m", "pneumo_lib.notebook", str(NOTEBOOKS / f"{name}.ipynb"), str(output), *arguments]
+    subprocess.run(command, check=True, cwd=home, env=os.environ | {"PNEUMO_HOME": str(home)})
+    return output
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """exp2 run whole, on 24 phantoms."""
+    home = tmp_path_factory.mktemp("home")
+    for name in ("train", "sweep", "test"):
+        execute(home, name, "exp2")
+    return home
+
+
+def test_a_run_leaves_a_record(home):
+    found = records.find(home / "runs")
+    assert [record.name for record in found] == ["exp2"]
+    values = found[0].values
+    assert values["synthetic"] and values["label"] == "phantom data, smoke profile, seed 0"
+    assert len(found[0].per_image) == values["split"]["images"]["test"]
+    assert sum(values["split"]["images"].values()) == 24
+
+
+def test_exp3_goes_on_from_exp2(home):
+    execute(home, "train", "exp3")
+    folder = home / "runs" / "phantom-smoke" / "exp3" / "seed0"
+    assert (folder / "stage2.safetensors").is_file() and not (folder / "stage1.safetensors").exists()
+
+
+def test_papermill_writes_to_standard_output(home):
+    """As in the README, from a folder that is not the repository; the finished run is not trained again."""
+    with (home / "out.ipynb").open("w") as out:
+        command = [*PAPERMILL, str(NOTEBOOKS / "train.ipynb"), "-p", "exp", "exp2", "-p", "profile", "smoke"]
+        subprocess.run(command, check=True, cwd=home, env=os.environ | {"PNEUMO_HOME": str(home)}, stdout=out)
+    cells = nbformat.read(home / "out.ipynb", as_version=4).cells
+    assert all(cell.get("execution_count") for cell in cells if cell.cell_type == "code")
+
+
+def test_a_wrong_value_stops_in_the_first_cell_with_one_sentence(home):
+    out = home / "wrong.ipynb"
+    done = subprocess.run(
+        [*PAPERMILL, str(NOTEBOOKS / "train.ipynb"), str(out), "-p", "exp", "exp9"],
+        cwd=home, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode and "choose one of exp1, exp2, exp3, exp4, exp5" in done.stderr
+    code = [cell for cell in nbformat.read(out, as_version=4).cells if cell.cell_type == "code" and cell.get("outputs")]
+    # papermill puts a cell of its own with a link to the error at the top.
+    errors = [output for cell in code for output in cell.outputs if output.output_type == "error"]
+    assert len(errors) == 1 and len(errors[0].traceback) == 1
+    assert not (home / "runs" / "phantom-demo").exists(), "nothing is written before the check"
+
+
+def test_sweep_before_train_says_what_to_run(home):
+    with pytest.raises(notebook.NotebookError, match=r"first run: papermill notebooks/train.ipynb .*-p exp exp5"):
+        env = os.environ.get("PNEUMO_HOME")
+        os.environ["PNEUMO_HOME"] = str(home)
+        try:
+            notebook.run(NOTEBOOKS / "sweep.ipynb", home / "x.ipynb", {"exp": "exp5", "profile": "smoke"})
+        finally:
+            os.environ.pop("PNEUMO_HOME") if env is None else os.environ.update(PNEUMO_HOME=env)
+    assert (home / "x.failed.ipynb").is_file() and not (home / "x.ipynb").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"exp": "exp9"}, "exp1, exp2, exp3, exp4, exp5"),
+        ({"exp": 4}, "exp1, exp2"),
+        ({"exp": True}, "exp1, exp2"),
+        ({"profile": "large"}, "paper, demo, smoke"),
+        ({"seed": "true"}, "whole number"),
+        ({"seed": 1.5}, "whole number"),
+        ({"seed": -1}, "whole number"),
+        ({"seed": True}, "whole number"),
+        ({"split": "random"}, "auto, patient, deck, follow-up"),
+        ({"data": "/no/such/folder"}, "is no folder"),
+        ({"data": 7}, "-r data 7"),
+        ({"patients": "/no/such/file.csv"}, "is no file"),
+    ],
+)
+def test_every_parameter_is_checked(given, sentence):
+    with pytest.raises(PneumoError, match=sentence):
+        runs.start(**given)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"experiment": "exp4"}, "has no parameter 'experiment'; it has exp, data"),
+        ({"seed": "x"}, "no whole number"),
+        ({"force": "1"}, "neither true nor false"),
+    ],
+)
+def test_the_own_command_is_strict(given, sentence, tmp_path):
+    with pytest.raises(notebook.NotebookError, match=sentence):
+        notebook.run(NOTEBOOKS / "train.ipynb", tmp_path / "x.ipynb", given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_values_take_the_type_of_the_default():
+    given = {"exp": "007", "seed": "007", "force": "True"}
+    assert notebook.checked(NOTEBOOKS / "train.ipynb", given) == {"exp": "007", "seed": 7, "force": True}
+
+
+def test_the_command_line_reports_in_one_line(tmp_path, capsys):
+    assert notebook.main([str(NOTEBOOKS / "none.ipynb"), str(tmp_path / "x.ipynb")]) == 1
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_page_shows_no_progress_and_no_folder_of_this_machine(home):
+    page.make(home / "exp2-train.ipynb", home / "page.ipynb", "exp2: train")
+    text = (home / "page.ipynb").read_text()
+    content = nbformat.reads(text, as_version=4)
+    assert content.cells[0].source.startswith("# exp2: train\n")
+    assert "step/s" not in text and str(home) not in text and "papermill" not in json.dumps(content.metadata)
+
+
+@pytest.mark.skipif(not REAL, reason="PNEUMO_REAL_DATA names no folder with real X-rays")
+def test_real_xrays_train_sweep_and_test(tmp_path):
+    """The challenge's ten sample X-rays through all three notebooks; the scores mean nothing at this scale."""
+    for name in ("train", "sweep", "test"):
+        execute(tmp_path, name, "exp2", data=Path(REAL) / "siim_sample")
+    record = records.find(tmp_path / "runs")[0]
+    assert not record.values["synthetic"] and record.label.startswith("siim_sample")
+    assert sum(record.values["split"]["images"].values()) == 10
+    assert sum(record.values["split"]["positive"].values()) == 5

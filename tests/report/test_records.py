@@ -1,0 +1,128 @@
+"""Records: written, read, refused; and the tables made from them."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pneumo_lib import experiments
+from pneumo_lib.metrics import Interval
+from pneumo_lib.report import comparison, paper, records, scores
+
+
+def values(name: str, dsc: float, seed: int = 0) -> dict:
+    """A record's values with made-up scores."""
+    experiment = experiments.get(name, "demo")
+    ways = {}
+    for way, score in ((scores.HONEST, dsc), (scores.AS_DECK, dsc + 0.01), (scores.BLANK, 0.75)):
+        interval = Interval(score, score - 0.05, score + 0.05)
+        ways[way] = {
+            "binarization_threshold": 0.5,
+            "removal_threshold": np.int64(64),
+            "scores": dict.fromkeys(["dsc", "iou", "stepwise_iou", "positive_dsc"], interval),
+        }
+    return {
+        "format": records.FORMAT,
+        "label": f"phantom data, demo profile, seed {seed}",
+        "synthetic": True,
+        "experiment": experiment.as_dict(),
+        "data": "phantom",
+        "split": {
+            "rule": "patient",
+            "images": {"train": 280, "validation": 60, "test": 4},
+            "positive": {"train": 62, "validation": 15, "test": 1},
+        },
+        "seed": seed,
+        "environment": records.environment(),
+        "stages": [
+            {
+                "settings": {"stage": number, "experiment": experiment.as_dict()},
+                "validation": {"val_stepwise_iou": dsc - 0.2, "val_iou": dsc - 0.1, "val_dsc": dsc, "val_loss": 1.0},
+                "cost": {"device": "cpu"},
+            }
+            for number in range(1, len(experiment.stages) + 1)
+        ],
+        "transforms": ["flip"],
+        "chosen": {"binarization_threshold": 0.5, "removal_threshold": 64, "score": dsc},
+        "test": ways,
+        "optimism": Interval(0.01, 0.0, float("nan")),
+    }
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name="exp4", dsc=0.8, seed=0):
+        per_image = pd.DataFrame(
+            {
+                "image_id": list("abcd"),
+                "patient_id": ["1", "1", "2", "3"],
+                "truth_px": [0, 0, 0, 10],
+                "predicted_px": [0, 0, 0, 10],
+                "dsc": [1.0, 1.0, 1.0, dsc],
+            }
+        )
+        history = pd.DataFrame({"stage": [1], "epoch": [1]})
+        return records.write(tmp_path / name / f"seed{seed}", values(name, dsc, seed), per_image, history)
+
+    return write
+
+
+def test_what_is_written_is_read(write):
+    record = write()
+    assert record.name == "exp4" and record.label == "phantom data, demo profile, seed 0"
+    assert record.values["optimism"] == [0.01, 0.0, None], "NaN is no JSON"
+    assert record.per_image["dsc"].tolist() == [1.0, 1.0, 1.0, 0.8]
+
+
+def test_a_record_of_another_registry_is_refused_by_field(write, tmp_path):
+    path = write().folder / "record.json"
+    old = json.loads(path.read_text())
+    old["experiment"]["learning_rate"] = 0.5
+    path.write_text(json.dumps(old))
+    with pytest.raises(records.RecordError, match=r"learning_rate=0.5, the registry says 0.001"):
+        records.find(tmp_path)
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"format": 99}', "[]"])
+def test_a_damaged_record_is_one_sentence(write, damage):
+    path = write().folder / "record.json"
+    path.write_text(damage)
+    with pytest.raises(records.RecordError, match="run"):
+        records.read(path.parent)
+
+
+def test_no_records_is_an_empty_list_and_says_not_run(tmp_path):
+    assert records.find(tmp_path) == []
+    assert "Not run" in comparison.verdict([])
+    table = comparison.answer_table([])
+    assert (table["ours: mean DSC"] == comparison.NOT_RUN).all() and list(table.index) == list(experiments.EXPERIMENTS)
+
+
+def test_the_stage_tables_hold_every_number_of_the_deck(write, tmp_path):
+    write("exp4", 0.8), write("exp5", 0.9)
+    found = records.find(tmp_path)
+    for stage in (1, 2):
+        table = comparison.stage_table(found, stage)
+        rows = paper.tables().query(f"table == 'stage{stage}_iou'")
+        for row in rows.itertuples():
+            assert float(table.loc[row.row, row.column]) == float(row.value)
+        assert len(table) == rows["row"].nunique()
+        assert table.loc["exp4", "ours, stepwise IoU"] == "0.600"
+        assert table.loc["exp3", "ours, stepwise IoU"] == comparison.NOT_RUN
+
+
+def test_several_seeds_show_their_range(write, tmp_path):
+    write("exp2", 0.8, seed=0), write("exp2", 0.9, seed=1)
+    table = comparison.stage_table(records.find(tmp_path), 1)
+    assert table.loc["exp2", "ours, IoU"] == "0.750 (0.700–0.800)" and table.loc["exp2", "seeds"] == 2
+
+
+def test_the_blank_baseline_of_the_challenge():
+    assert comparison.challenge_blank() == pytest.approx(0.7785, abs=5e-5)  # four places are given
+
+
+def test_the_verdict_names_data_profile_and_what_was_not_run(write, tmp_path):
+    write("exp4", 0.8), write("exp5", 0.9)
+    text = comparison.verdict(records.find(tmp_path))
+    assert "phantom data, demo profile" in text and "exp5" in text and "not run" in text

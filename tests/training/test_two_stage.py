@@ -1,0 +1,195 @@
+"""Training whole stages on toy images: what is written, what is repeated, what an interruption leaves."""
+
+import importlib.util
+import json
+import math
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pneumo_lib import training
+from pneumo_lib.model import unet, weights
+
+TOY = Path(__file__).with_name("toy.py")
+_spec = importlib.util.spec_from_file_location("toy", TOY)
+toy = importlib.util.module_from_spec(_spec)
+sys.modules["toy"] = toy
+_spec.loader.exec_module(toy)
+
+
+def same_weights(a: Path, b: Path) -> bool:
+    first, second = load_file(a), load_file(b)
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def timeless(path: Path) -> pd.DataFrame:
+    return pd.read_csv(path).drop(columns=["images_per_second", "seconds"])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """exp4 trained without interruption."""
+    folder = tmp_path_factory.mktemp("finished")
+    result = training.train(toy.experiment(), toy.ToyData(), folder, workers=0)
+    return folder, result
+
+
+def test_leaves_weights_and_history_of_both_stages_and_no_checkpoints(finished):
+    folder, result = finished
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "stage1.csv", "stage1.safetensors", "stage2.csv", "stage2.safetensors",
+    ]  # fmt: skip
+    assert result.history[["stage", "image_size", "epoch"]].to_numpy().tolist() == [
+        [1, 32, 1], [1, 32, 2], [1, 32, 3], [2, 64, 1], [2, 64, 2], [2, 64, 3],
+    ]  # fmt: skip
+    # The learning rate is re-initialised for the second stage.
+    assert result.history.groupby("stage")["learning_rate"].first().tolist() == [1e-3, 1e-3]
+    assert [stage["settings"]["stage"] for stage in result.stages] == [1, 2]
+    assert json.loads(json.dumps(result.stages)) == result.stages
+
+
+def test_learns(finished):
+    losses = finished[1].history.groupby("stage")["train_loss"]
+    assert (losses.last() < losses.first()).all()
+
+
+def test_the_second_stage_starts_from_the_first(tmp_path, finished):
+    """With nothing learnt in it, stage 2 ends with stage 1's weights: only batch-norm statistics are estimated again."""
+    folder = tmp_path / "run"
+    experiment = toy.experiment()
+    training.train(replace(experiment, learning_rate=0.0), toy.ToyData(), folder, workers=0)
+    first, second = load_file(folder / "stage1.safetensors"), load_file(folder / "stage2.safetensors")
+    learnt = [name for name in first if "running" not in name and "num_batches" not in name]
+    assert learnt and all(torch.equal(first[name], second[name]) for name in learnt)
+    other = load_file(finished[0] / "stage2.safetensors")
+    assert not torch.equal(second[learnt[0]], other[learnt[0]])
+
+
+def test_a_finished_run_is_not_trained_again(finished):
+    folder, result = finished
+    before = (folder / "stage2.safetensors").stat().st_mtime_ns
+    again = training.train(toy.experiment(), toy.ToyData(), folder, workers=0)
+    assert (folder / "stage2.safetensors").stat().st_mtime_ns == before
+    pd.testing.assert_frame_equal(again.history, result.history)
+
+
+def test_other_settings_are_refused_by_name(finished):
+    with pytest.raises(training.TrainingError, match="another seed .*force"):
+        training.train(toy.experiment(), toy.ToyData(), finished[0], seed=1, workers=0)
+    with pytest.raises(training.TrainingError, match="another experiment"):
+        training.train(toy.experiment(learning_rate=0.5), toy.ToyData(), finished[0], workers=0)
+
+
+def test_one_seed_one_result_whatever_the_workers(finished, tmp_path):
+    training.train(toy.experiment(), toy.ToyData(), tmp_path, workers=2)
+    for stage in (1, 2):
+        assert same_weights(finished[0] / f"stage{stage}.safetensors", tmp_path / f"stage{stage}.safetensors")
+        pd.testing.assert_frame_equal(
+            timeless(finished[0] / f"stage{stage}.csv"), timeless(tmp_path / f"stage{stage}.csv")
+        )
+
+
+def test_another_seed_another_result(finished, tmp_path):
+    training.train(toy.experiment(epochs=1), toy.ToyData(), tmp_path / "a", seed=1, workers=0)
+    training.train(toy.experiment(epochs=1), toy.ToyData(), tmp_path / "b", seed=2, workers=0)
+    assert not same_weights(tmp_path / "a" / "stage1.safetensors", tmp_path / "b" / "stage1.safetensors")
+
+
+def test_killed_at_any_moment_it_goes_on_and_ends_the_same(finished, tmp_path):
+    """SIGKILL three times, at moments of a seeded choice, then to the end: bit-identical weights and history."""
+    chance = random.Random(0)
+    command = [sys.executable, str(TOY), str(tmp_path), "exp4"]
+    for _ in range(3):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not list(tmp_path.glob("stage*")):
+            time.sleep(0.05)
+        time.sleep(chance.uniform(0, 4))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    for stage in (1, 2):
+        assert same_weights(finished[0] / f"stage{stage}.safetensors", tmp_path / f"stage{stage}.safetensors")
+        pd.testing.assert_frame_equal(
+            timeless(finished[0] / f"stage{stage}.csv"), timeless(tmp_path / f"stage{stage}.csv")
+        )
+
+
+def test_exp3_takes_over_exp2s_first_stage(tmp_path):
+    data = toy.ToyData()
+    exp2, exp3 = toy.experiment("exp2", epochs=1), toy.experiment("exp3", epochs=1)
+    training.train(exp2, data, tmp_path / "exp2", workers=0)
+    first = tmp_path / "exp2" / "stage1.safetensors"
+    result = training.train(exp3, data, tmp_path / "exp3", first_stage=first, workers=0)
+    assert [stage["settings"]["experiment"]["name"] for stage in result.stages] == ["exp2", "exp3"]
+    assert not (tmp_path / "exp3" / "stage1.safetensors").exists()
+    with pytest.raises(training.TrainingError, match="starts from exp2"):
+        training.train(exp3, data, tmp_path / "other", workers=0)
+
+
+def test_without_averaging_the_best_epoch_is_kept(tmp_path):
+    """exp1: the weights give the lowest validation loss of the history, not the last."""
+    experiment = toy.experiment("exp1", epochs=4)
+    result = training.train(experiment, toy.ToyData(), tmp_path, workers=0)
+    # 1e-5: the same network in eval mode, batches summed in another order.
+    assert result.stages[0]["validation"]["val_loss"] == pytest.approx(result.history["val_loss"].min(), abs=1e-5)
+
+
+def test_the_average_is_the_mean_of_the_last_epochs(tmp_path):
+    """Window 1 gives the last epoch's weights, so the mean over 2 follows from windows of runs one epoch shorter."""
+    data = toy.ToyData()
+    for name, epochs, window in (("mean", 4, 2), ("first", 3, 1), ("second", 4, 1)):
+        training.train(toy.experiment("exp2", epochs=epochs, averaged_epochs=window), data, tmp_path / name, workers=0)
+    mean, first, second = (load_file(tmp_path / name / "stage1.safetensors") for name in ("mean", "first", "second"))
+    key = "segmentation_head.0.weight"
+    assert torch.allclose(mean[key], (first[key] + second[key]) / 2, atol=1e-7)  # one rounding of float32
+    assert not torch.equal(mean[key], second[key])
+
+
+def test_the_averages_batch_norm_is_estimated_again(tmp_path):
+    """Its statistics are those of the averaged network on the training images, not the mean of statistics."""
+    training.train(toy.experiment("exp2", epochs=2), toy.ToyData(), tmp_path, workers=0)
+    state = load_file(tmp_path / "stage1.safetensors")
+    # A cumulative average over the 3 batches of one pass, so counted from zero.
+    assert int(state["encoder.bn1.num_batches_tracked"]) == 3
+
+
+def test_a_loss_that_is_not_finite_stops_with_epoch_batch_and_rate(tmp_path):
+    with pytest.raises(training.TrainingError, match=r"in epoch \d+, by batch \d+, at learning rate 1e\+30"):
+        training.train(toy.experiment("exp2", learning_rate=1e30), toy.ToyData(), tmp_path, workers=0)
+    assert not (tmp_path / "stage1.safetensors").exists()
+
+
+def test_the_learning_rate_falls_on_a_plateau(tmp_path):
+    """Patience 0 and nothing learnt: the rate falls by the factor after every epoch that is not the first."""
+    experiment = toy.experiment("exp2", epochs=4, learning_rate=1e-30, plateau_patience=0, averaged_epochs=1)
+    history = training.train(experiment, toy.ToyData(), tmp_path, workers=0).history
+    rates = history["learning_rate"].to_numpy()
+    worse = history["val_loss"].to_numpy()[1:-1] >= np.minimum.accumulate(history["val_loss"].to_numpy())[:-2] * (
+        1 - 1e-4
+    )
+    expected = [1e-30, 1e-30, *np.cumprod(np.where(worse, 0.2, 1.0)) * 1e-30]
+    # The scheduler ignores changes of less than 1e-8 (its own `eps`), so a rate this small stays.
+    assert rates == pytest.approx([1e-30] * 4) or rates == pytest.approx(expected)
+
+
+def test_the_plan_says_what_train_does(finished):
+    plan = training.plan(toy.experiment(), toy.ToyData())
+    assert plan["steps"].tolist() == [9, 9] and plan["training images"].tolist() == [12, 12]
+    assert training.plan(toy.experiment("exp3"), toy.ToyData())["steps"].tolist() == [0, 9]
+
+
+def test_weights_load_into_a_fresh_network(finished):
+    model = weights.load(finished[0] / "stage2.safetensors", unet.build(toy.experiment())).eval()
+    with torch.no_grad():
+        probability = torch.sigmoid(model(unet.as_input(toy.ToyData().part("validation", 64).images, 3)))
+    assert math.isfinite(float(probability.sum()))
