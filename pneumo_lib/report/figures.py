@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -13,10 +12,8 @@ from pneumo_lib import metrics
 from pneumo_lib.data.batches import TrainingImages
 from pneumo_lib.data.source import Part
 from pneumo_lib.evaluation import steps, tta
+from pneumo_lib.report.style import NEUTRAL, PREDICTED, TRUE, subplots
 from pneumo_lib.runs import Run
-
-# Okabe and Ito's colours, told apart by colour-blind readers and on grey X-rays.
-TRUE, PREDICTED, NEUTRAL = "#E69F00", "#56B4E9", "#009E73"
 
 
 def batch(part: Part, label: str, n: int = 6, seed: int = 0) -> Figure:
@@ -24,9 +21,7 @@ def batch(part: Part, label: str, n: int = 6, seed: int = 0) -> Figure:
     positive = np.flatnonzero(part.index["positive"].to_numpy(bool))
     positions = np.concatenate([positive, np.setdiff1d(np.arange(len(part)), positive)])[:n]
     augmented = TrainingImages(part, seed, stage=1)
-    figure, axes = plt.subplots(
-        2, len(positions), figsize=(1.9 * len(positions), 4.3), layout="constrained", squeeze=False
-    )
+    figure, axes = subplots(2, len(positions), figsize=(1.9 * len(positions), 4.3), squeeze=False)
     for column, position in enumerate(positions):
         row = part.rows[position]
         show_xray(axes[0, column], part.images[row], truth=part.masks[row])
@@ -47,7 +42,7 @@ def curves(history: pd.DataFrame, label: str) -> Figure:
         "IoU on validation": {"val_stepwise_iou": "stepwise", "val_iou": "plain"},
         "learning rate": {"learning_rate": "learning rate"},
     }
-    figure, axes = plt.subplots(1, 4, figsize=(13, 3.1), layout="constrained")
+    figure, axes = subplots(1, 4, figsize=(13, 3.1))
     for axis, (title, lines) in zip(axes, panels.items(), strict=True):
         for colour, (column, name) in zip((PREDICTED, TRUE), lines.items(), strict=False):
             axis.plot(step, history[column], "o-", color=colour, markersize=3, label=name)
@@ -111,7 +106,7 @@ def gallery(
     label: str,
 ) -> Figure:
     """Rows *original, ground truth, predicted*, as in the deck; one column an image, (H, W) each."""
-    figure, axes = plt.subplots(3, len(images), figsize=(2.1 * len(images), 6.7), layout="constrained", squeeze=False)
+    figure, axes = subplots(3, len(images), figsize=(2.1 * len(images), 6.7), squeeze=False)
     for column, (image, true, found, title) in enumerate(zip(images, truth, predicted, titles, strict=True)):
         show_xray(axes[0, column], image)
         show_xray(axes[1, column], image, truth=true)

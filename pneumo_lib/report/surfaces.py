@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pneumo_lib import metrics
 from pneumo_lib.evaluation.sweep_result import Choice, SweepResult
+from pneumo_lib.report.style import subplots
 
 # Okabe and Ito's palette: told apart with every kind of colour blindness; line styles tell too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -47,7 +47,7 @@ def curve(
     """
     chosen = chosen or result.best(metric)
     groups = None if groups is None else np.asarray(groups)
-    figure, axes = plt.subplots(1, 3, figsize=(13, 5.2), layout="constrained", width_ratios=(1.4, 1, 1))
+    figure, axes = subplots(1, 3, figsize=(13, 5.2), width_ratios=(1.4, 1, 1))
     for ax, (name, images) in zip(axes, _parts(result), strict=True):
         ax.set_title(f"{name} images (n = {images.sum()})")
         ax.set_xlabel("binarization threshold (B-TH)")
@@ -76,7 +76,7 @@ def heat_map(result: SweepResult, metric: str = "dsc", chosen: Point | None = No
     bs, labels = result.binarization_thresholds, _removal_labels(result)
     half = (bs[-1] - bs[0]) / max(len(bs) - 1, 1) / 2 or 0.5
     extent = (bs[0] - half, bs[-1] + half, -0.5, len(labels) - 0.5)
-    figure, axes = plt.subplots(3, 1, figsize=(9, 6.5), layout="constrained", sharex=True)
+    figure, axes = subplots(3, 1, figsize=(9, 6.5), sharex=True)
     for ax, (name, images) in zip(axes, _parts(result), strict=True):
         ax.set_title(f"{name} images (n = {images.sum()})", fontsize=10)
         ax.set_yticks(range(len(labels)), labels)
