@@ -74,7 +74,7 @@ def patient(number: int, seed: int) -> Patient:
         bone=np.clip(r.normal(1.0, 0.12) - 0.004 * max(age - 55, 0), 0.6, 1.3),
         rib_drop=r.normal(1, 0.12),
         scoliosis=r.standard_t(4) * 0.3,
-        lung_density=np.clip(r.normal(0.25, 0.035), 0.16, 0.36),
+        lung_density=np.clip(r.normal(0.33, 0.035), 0.22, 0.42),
         seed=int(r.integers(2**31)),
     )
 

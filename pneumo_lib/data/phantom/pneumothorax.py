@@ -96,7 +96,7 @@ STEEPEST = 0.26
 def _gap(kind: str, wider: float, r: np.random.Generator) -> np.ndarray:
     (centre, centre_sd), (half, half_sd), blunt = PROFILES[kind]
     centre = np.deg2rad(r.normal(centre, centre_sd))
-    half = np.deg2rad(np.clip(r.normal(half, half_sd) * wider, 18, 150))
+    half = np.deg2rad(np.clip(r.normal(half, half_sd), 18, 130) * wider)
     x = np.clip((ANGLES - centre) / half, -1, 1)
     wave = 1 + 0.10 * np.sin(3 * ANGLES + r.uniform(0, 6.3)) + 0.05 * np.sin(7 * ANGLES + r.uniform(0, 6.3))
     # Towards the mediastinum and the middle of the dome the lung keeps touching.
@@ -112,7 +112,9 @@ def collapse(healthy: Lung, kind: str, area_px: float, seed: list[int]) -> Lung:
         seed: of the gap's details.
     """
     reach = healthy.radius
-    for wider in (1.0, 1.25, 1.55, 1.9, 2.4):
+    # Small ones are short rather than thinner than a pixel.
+    short = min(1.0, (area_px / 3000) ** 0.4)
+    for wider in (short, 1.25 * short, 1.55, 1.9, 2.4):
         gap = _gap(kind, wider, np.random.default_rng(seed))
         # Depth partly relative to the local radius, partly the same everywhere as in thin rims.
         visceral = _deepen(reach, gap * (0.4 * reach + 0.6 * np.median(reach)), area_px)

@@ -54,11 +54,11 @@ def _collapsed(density: np.ndarray, lung: Lung, r: np.random.Generator) -> np.nd
     ring = cv2.subtract(cavity, tissue_left).astype(np.float32)
     # The lung's surface is round: beside its outline the air in front of and behind it shows too; and some of the lung
     # lies before and behind the air.
-    air = np.maximum(ring, cv2.GaussianBlur(ring, (0, 0), 5)) * np.float32(r.uniform(0.72, 0.97) / 255)
+    air = np.maximum(ring, cv2.GaussianBlur(ring, (0, 0), 5)) * np.float32(r.uniform(0.88, 1.0) / 255)
     # Collapsed lung keeps its blood, though flow falls: it gets denser, over its whole half of the chest.
     middle = lung.hilum[0] / 2 - lung.side * 0.12 * lung.radius.max() / 2
-    half = 1 / (1 + np.exp(-lung.side * (np.arange(HALF, dtype=np.float32) - np.float32(middle)) / 4))
-    return density * (1 + half * np.float32(min(left**-0.8, 2.0) - 1)) * (1 - air)
+    half = 0.5 + 0.5 * np.tanh(lung.side * (np.arange(HALF, dtype=np.float32) - np.float32(middle)) / 8)
+    return density * (1 + half * np.float32(min(1.06 * left**-1.0, 2.2) - 1)) * (1 - air)
 
 
 def bones_and_airways(scene: Scene) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -95,6 +95,6 @@ def _pleural_line(lung: Lung, scale: float, r: np.random.Generator) -> np.ndarra
     """The visceral pleura seen edge on, half a millimetre thick, stronger in some places than in others."""
     gap = lung.radius - lung.visceral
     line = lung.outline(visceral=True)
-    strength = 0.12 * (1 + 0.3 * np.convolve(r.standard_normal(len(line) + 30), np.ones(31) / 5.5, "valid"))
-    shown = (gap[:-2] > 2) & (gap[1:-1] > 2)
-    return polyline(line, 0.055 * scale, np.clip(strength[:-1], 0.03, 0.3))[shown]
+    strength = 0.16 * (1 + 0.3 * np.convolve(r.standard_normal(len(line) + 30), np.ones(31) / 5.5, "valid"))
+    shown = (gap[:-2] > 1) & (gap[1:-1] > 1)
+    return polyline(line, 0.06 * scale, np.clip(strength[:-1], 0.04, 0.35))[shown]

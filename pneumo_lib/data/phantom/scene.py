@@ -63,7 +63,7 @@ class Scene:
             )
             if lung.collapsed:
                 found["collapsed lung"] = lung.outline(visceral=True)
-                found["pleural line"] = lung.outline(visceral=True)[(lung.radius - lung.visceral > 2)[:-1]]
+                found["pleural line"] = lung.outline(visceral=True)[(lung.radius - lung.visceral > 1)[:-1]]
         found["aortic knob"] = view.pixels(chest.knob[None])
         return found
 

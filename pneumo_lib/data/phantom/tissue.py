@@ -92,7 +92,7 @@ def mediastinum(who: Patient, where: Pose, chest: Chest) -> np.ndarray:
 def cavity(who: Patient, where: Pose, chest: Chest) -> np.ndarray:
     """Depth of the thoracic cavity in cm, float32 (512, 512), as if it went on below the diaphragm."""
     outline = where.view.pixels(np.concatenate([chest.wall[0], chest.wall[1][::-1]]))
-    profile = rounded(outline, 0.46 * who.half_width * where.view.scale, HALF)
+    profile = rounded(outline, 0.34 * who.half_width * where.view.scale, HALF)
     y = (np.arange(HALF) * 2 - where.view.centre[1]) / where.view.scale / who.height * 24
     depth = np.interp(y, [0, 4, 10, 18, 30], [0.55, 0.78, 0.95, 1.0, 0.97]) * 2 * who.depth
     return (profile * depth[:, None]).astype(np.float32)
