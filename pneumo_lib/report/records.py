@@ -51,7 +51,7 @@ class Record:
 def about(run) -> dict:
     """What a record says of a run whatever its results: experiment, data, split, seed, label and environment."""
     split = run.source.split
-    positive = run.source.index["positive"].to_numpy(bool)
+    positive = run.source.index["positive"].fillna(False).to_numpy(bool)
     return {
         "format": FORMAT,
         "label": run.label,
