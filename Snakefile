@@ -16,6 +16,9 @@ STEPS = ["train", "sweep", "test"]
 RUN = run_files.start("exp1", DATA, PROFILE, SEED, SPLIT, PATIENTS)
 HERE = os.path.relpath(RUN.folder.parent.parent)
 COMMON = f"-p data '{DATA}' -p profile {PROFILE} -p seed {SEED} -p split {SPLIT} -p patients '{PATIENTS}'"
+# What people wrote; the rest of book/ is made by the build.
+MADE = {"_build", "generated", "runs", *(f"{name}.md" for name in EXPERIMENTS)}
+BOOK = [str(path) for path in Path("book").rglob("*.*") if not MADE & set(path.parts)]
 NOTEBOOK = "python -m pneumo_lib.notebook {input.source} {output} -p exp {wildcards.exp} " + COMMON
 
 
@@ -32,12 +35,12 @@ def first_stage(wildcards):
 
 rule book:
     input:
-        pages=expand("book/runs/{exp}/{step}.ipynb", exp=EXPERIMENTS, step=STEPS),
-        data="book/runs/data.ipynb",
+        notebooks=expand(f"{HERE}/{{exp}}/seed{SEED}/{{step}}.ipynb", exp=EXPERIMENTS, step=STEPS),
+        data=f"{HERE}/data.ipynb",
         records=expand(f"{HERE}/{{exp}}/seed{SEED}/record.json", exp=EXPERIMENTS),
-        sources=[str(path) for path in Path("book").glob("*.md")],
+        sources=BOOK,
         config=["_config.yml", "_toc.yml"],
-        code=[str(path) for path in Path("pneumo_lib/report").glob("*.py")],
+        code=[str(path) for path in Path("pneumo_lib").rglob("*.py")],
     output:
         "book/_build/html/index.html",
     shell:
@@ -94,21 +97,3 @@ rule test:
     threads: workflow.cores
     shell:
         NOTEBOOK.replace("{output}", "{output[0]}")
-
-
-rule page:
-    input:
-        f"{HERE}/{{exp}}/seed{SEED}/{{step}}.ipynb",
-    output:
-        "book/runs/{exp}/{step}.ipynb",
-    shell:
-        "python -m pneumo_lib.report.page {input} {output} '{wildcards.exp}: {wildcards.step}'"
-
-
-rule data_page:
-    input:
-        f"{HERE}/data.ipynb",
-    output:
-        "book/runs/data.ipynb",
-    shell:
-        "python -m pneumo_lib.report.page {input} {output} 'The data of these runs'"

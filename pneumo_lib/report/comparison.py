@@ -16,10 +16,25 @@ CHALLENGE_IMAGES, CHALLENGE_POSITIVE = 12_047, 2_669
 NOT_RUN = "not run"
 
 
+def run_folder() -> Path | None:
+    """The folder of one's own runs that the environment variable PNEUMO_RECORDS names, if it does."""
+    folder = os.environ.get("PNEUMO_RECORDS")
+    return paths.home() / folder if folder else None
+
+
+def shown_sets() -> dict[str, list[Record]]:
+    """The records that the book shows, by where they come from; one's own, where there are any, come first.
+
+    `this run`: those of the folder PNEUMO_RECORDS; `committed run`: those in `results/`.
+    """
+    sets = {"this run": records.find(run_folder()) if run_folder() else []}
+    sets["committed run"] = records.find(paths.home() / "results")
+    return {title: found for title, found in sets.items() if found}
+
+
 def shown_records() -> list[Record]:
-    """The records that the book shows: those of the folder PNEUMO_RECORDS, else the committed ones in `results/`."""
-    folder = Path(os.environ.get("PNEUMO_RECORDS") or paths.home() / "results" / "phantom-demo")
-    return records.find(folder if folder.is_absolute() else paths.home() / folder)
+    """The first set of records that the book shows; empty where nothing was run."""
+    return next(iter(shown_sets().values()), [])
 
 
 def challenge_blank() -> float:
@@ -36,12 +51,12 @@ def stage_table(found: list[Record], stage: int) -> pd.DataFrame:
     rows = {}
     for name in EXPERIMENTS:
         published = paper.values(f"stage{stage}_iou", name)
-        mine = [_stage(record, stage) for record in found if record.name == name]
+        mine = [stage_scores(record, stage) for record in found if record.name == name]
         mine = [one for one in mine if one is not None]
         if not published and not mine:
             continue
-        rows[name] = {"paper": _number(published.get("paper"), 4), "deck": _number(published.get("deck"), 4)} | {
-            title: _spread([one[key] for one in mine])
+        rows[name] = {"paper": number(published.get("paper"), 4), "deck": number(published.get("deck"), 4)} | {
+            title: spread([one[key] for one in mine])
             for title, key in (
                 ("ours, stepwise IoU", "val_stepwise_iou"),
                 ("ours, IoU", "val_iou"),
@@ -52,7 +67,7 @@ def stage_table(found: list[Record], stage: int) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _stage(record: Record, stage: int) -> dict | None:
+def stage_scores(record: Record, stage: int) -> dict | None:
     """Validation scores after a stage of a record; exp3's first stage is exp2's, and is shown there only."""
     for one in record.values["stages"]:
         if one["settings"]["stage"] == stage:
@@ -66,7 +81,7 @@ def test_table(found: list[Record]) -> pd.DataFrame:
     """The deck's test table: IoU with thresholds and mean DSC without removal; ours with 95 % intervals."""
     deck = {name: paper.values("test", name) for name in ("iou", "dsc")}
     rows = {
-        source: {"mean DSC": _number(deck["dsc"][column], 4), "IoU": _number(deck["iou"][column], 4)}
+        source: {"mean DSC": number(deck["dsc"][column], 4), "IoU": number(deck["iou"][column], 4)}
         for source, column in (("paper (3,205 hidden images)", "paper"), ("deck (1,830 images)", "deck"))
     }
     for record in found:
@@ -91,8 +106,8 @@ def answer_table(found: list[Record]) -> pd.DataFrame:
         published = paper.values(f"stage{len(experiment.stages)}_iou", name)
         mine = [record for record in found if record.name == name]
         rows[name] = {
-            "paper: IoU": _number(published.get("paper"), 4),
-            "deck: IoU": _number(published.get("deck"), 4),
+            "paper: IoU": number(published.get("paper"), 4),
+            "deck: IoU": number(published.get("deck"), 4),
         }
         for title, key in (
             ("stepwise IoU", "stepwise_iou"),
@@ -101,7 +116,7 @@ def answer_table(found: list[Record]) -> pd.DataFrame:
         ):
             values = [record.values["test"][scores.HONEST]["scores"][key] for record in mine]
             rows[name][f"ours: {title}"] = (
-                scores.interval_text(values[0]) if len(values) == 1 else _spread([v[0] for v in values])
+                scores.interval_text(values[0]) if len(values) == 1 else spread([v[0] for v in values])
             )
         blanks = {_mean(record.values["test"][scores.BLANK]["scores"]["dsc"]) for record in mine}
         rows[name]["ours: predict nothing"] = ", ".join(sorted(blanks)) or NOT_RUN
@@ -144,7 +159,8 @@ def verdict(found: list[Record]) -> str:
     return "\n\n".join(text)
 
 
-def _number(value: float | None, digits: int) -> str:
+def number(value: float | None, digits: int) -> str:
+    """A number, or a dash for none."""
     return "–" if value is None else f"{value:.{digits}f}"
 
 
@@ -152,7 +168,7 @@ def _mean(interval) -> str:
     return "–" if interval is None else f"{interval[0]:.3f}"
 
 
-def _spread(values: list[float]) -> str:
+def spread(values: list[float]) -> str:
     """Mean, and the range over seeds where there are several."""
     values = [value for value in values if value is not None]
     if not values:

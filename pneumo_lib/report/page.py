@@ -1,5 +1,6 @@
 """An executed notebook as a page of the book: `python -m pneumo_lib.report.page in.ipynb out.ipynb "exp4: train"`."""
 
+import base64
 import sys
 from pathlib import Path
 
@@ -24,6 +25,16 @@ def make(notebook: Path, page: Path, title: str) -> None:
     content.metadata.pop("papermill", None)
     with atomic.replacing(page) as temporary:
         nbformat.write(content, temporary)
+
+
+def picture(notebook: Path, call: str) -> bytes | None:
+    """The PNG that the cell with `call` in its source gave, e.g. "figures.gallery("; None where there is none."""
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        if cell.cell_type == "code" and call in cell.source:
+            for output in cell.outputs:
+                if "image/png" in output.get("data", {}):
+                    return base64.b64decode(output["data"]["image/png"])
+    return None
 
 
 if __name__ == "__main__":

@@ -104,9 +104,7 @@ def read(folder: Path) -> Record:
             f"{paths.shown(path)} is no whole record ({error}); run notebooks/test.ipynb again."
         ) from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise RecordError(
-            f"{paths.shown(path)} is of another format than {FORMAT}; run the experiment again."
-        )
+        raise RecordError(f"{paths.shown(path)} is of another format than {FORMAT}; run the experiment again.")
     found = values["experiment"]
     today = plain(experiments.get(found["name"], found["profile"]).as_dict())
     for field in sorted(set(today) | set(found)):

@@ -20,15 +20,16 @@ def settings(experiment: experiments.Experiment) -> pd.DataFrame:
     for field in dataclasses.fields(experiment):
         here, there = getattr(experiment, field.name), getattr(paper, field.name)
         rows[field.name] = {
-            "here": _text(here),
-            "at the paper's scale": _text(there),
+            "here": text(here),
+            "at the paper's scale": text(there),
             "source": field.metadata["source"],
             "meaning": field.metadata["meaning"],
         }
     return pd.DataFrame.from_dict(rows, orient="index").drop(index=["name", "question"])
 
 
-def _text(value) -> str:
+def text(value) -> str:
+    """A setting as a table shows it."""
     if isinstance(value, experiments.Stage):
         return f"{value.image_size} px, batch {value.batch_size}, {value.epochs} epochs"
     return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,141 @@
+"""The book's Sphinx extension: before pages are read, writes what in them comes from the library, the records and the runs.
+
+    book/generated/*.md         tables and sentences, included by pages
+    book/generated/figures/*    drawings and curves
+    book/experiments/exp*.md    one page an experiment, all from one template
+    book/runs/**                the executed notebooks, or a page that says how to run them
+
+Nothing is written again that is the same already, so a change of text rebuilds the pages that it touches and no other.
+"""
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+
+import matplotlib
+
+import pneumo_lib
+from pneumo_lib import atomic
+from pneumo_lib.experiments import EXPERIMENTS
+from pneumo_lib.report import blocks, comparison, experiment_pages, page
+from pneumo_lib.report.markdown import command
+
+STEPS = ("train", "sweep", "test")
+
+
+def setup(app) -> dict:
+    """Sphinx's entry point."""
+    # Before the table of contents is checked against the files that are there.
+    app.connect("config-inited", _write, priority=1)
+    app.connect("autodoc-process-docstring", _to_restructured_text, priority=1)
+    # Pages that compute and the API's pages show the library: another library, and all pages are read again.
+    app.add_config_value("pneumo_library", _digest(_library()), "env")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _write(app, config) -> None:
+    config.myst_substitutions = blocks.substitutions() | config.myst_substitutions
+    write(Path(app.srcdir) / "book")
+
+
+def _to_restructured_text(app, what, name, obj, options, lines: list[str]) -> None:
+    """Docstrings are Markdown where the two differ: `code`, and bars that mean |X|."""
+    for number, line in enumerate(lines):
+        pieces = re.split(r"`+([^`]*)`+", line)
+        pieces[1::2] = [f"``{code}``" for code in pieces[1::2]]
+        pieces[::2] = [text.replace("|", r"\|") for text in pieces[::2]]
+        lines[number] = "".join(pieces)
+
+
+def write(book: Path) -> None:
+    """Writes everything generated into the folder of the book."""
+    sets = comparison.shown_sets()
+    for name, text in blocks.write_all(sets).items():
+        update(book / "generated" / f"{name}.md", text)
+    for name, text in experiment_pages.pages(sets, book / "experiments").items():
+        update(book / "experiments" / f"{name}.md", text)
+    _notebooks(book / "runs")
+    _galleries(book / "generated" / "figures", sets)
+    _figures(book / "generated" / "figures", sets)
+
+
+def update(path: Path, text: str) -> None:
+    """Writes `text` unless the file holds it already."""
+    if not path.is_file() or path.read_text() != text:
+        with atomic.replacing(path) as temporary:
+            temporary.write_text(text)
+
+
+def _notebooks(folder: Path) -> None:
+    runs = comparison.run_folder()
+    names = {"data": ("data.ipynb", "The data of these runs")}
+    for experiment in EXPERIMENTS:
+        for step in STEPS:
+            names[f"{experiment}/{step}"] = (f"{experiment}/seed*/{step}.ipynb", f"{experiment}: {step}")
+    for name, (pattern, title) in names.items():
+        made, missing = folder / f"{name}.ipynb", folder / f"{name}.md"
+        executed = min(runs.glob(pattern), default=None) if runs else None
+        if executed:
+            missing.unlink(missing_ok=True)
+            if not made.is_file() or made.stat().st_mtime < executed.stat().st_mtime:
+                page.make(executed, made, title)
+        else:
+            made.unlink(missing_ok=True)
+            update(
+                missing, f"# {title}\n\n**Not run here.** This page shows the executed notebook after\n\n{_how(name)}"
+            )
+
+
+def _how(name: str) -> str:
+    experiment, _, step = name.rpartition("/")
+    parameters = f" -p exp {experiment}" if experiment else ""
+    output = f"runs/{experiment}-{step}.ipynb" if experiment else f"runs/{step}.ipynb"
+    return command("make book", "# or this notebook alone:", f"papermill notebooks/{step}.ipynb {output}{parameters}")
+
+
+def _galleries(folder: Path, sets: dict) -> None:
+    for name in EXPERIMENTS:
+        picture, path = experiment_pages.gallery(name, sets), folder / f"{name}-gallery.png"
+        if picture and not (path.is_file() and path.read_bytes() == picture):
+            with atomic.replacing(path) as temporary:
+                temporary.write_bytes(picture)
+
+
+def _figures(folder: Path, sets: dict) -> None:
+    """All figures, when the library or a record has changed since they were drawn; importing what draws takes seconds."""
+    stamp, state = folder / "drawn.json", _state(sets)
+    if stamp.is_file() and json.loads(stamp.read_text()) == state:
+        return
+    from pneumo_lib.report import book_figures
+
+    folder.mkdir(parents=True, exist_ok=True)
+    # The same drawing gives the same bytes.
+    with matplotlib.rc_context({"svg.hashsalt": "pneumo_lib", "savefig.facecolor": "white"}):
+        for name, figure in book_figures.draw_all(sets):
+            with atomic.replacing(folder / name) as temporary:
+                kind = Path(name).suffix[1:]
+                figure.savefig(temporary, format=kind, dpi=110, metadata={"Date": None} if kind == "svg" else None)
+    atomic.write_json(stamp, state)
+
+
+def _state(sets: dict) -> dict[str, str]:
+    """What figures depend on: a digest of the library and one of the records."""
+    records = [
+        path for found in sets.values() for record in found for path in sorted(record.folder.iterdir())
+        if path.suffix in (".csv", ".json")
+    ]  # fmt: skip
+    return {"library": _digest(_library()), "records": _digest(records)}
+
+
+def _library() -> list[Path]:
+    package = Path(pneumo_lib.__file__).parent
+    return sorted(path for path in package.rglob("*") if path.suffix in (".py", ".csv"))
+
+
+def _digest(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(os.fsencode(path) + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,26 @@
+"""Tables as MyST Markdown, the language of the book's pages."""
+
+import pandas as pd
+
+
+def table(frame: pd.DataFrame, caption: str, first: str = "") -> str:
+    """A table with its caption; the index is the first column, headed `first`."""
+    header = [first or frame.index.name or "", *frame.columns]
+    rows = [[name, *values] for name, values in zip(frame.index, frame.itertuples(index=False), strict=True)]
+    lines = [_row(header), _row(["---"] * len(header)), *map(_row, rows)]
+    return f":::{{table}} {caption}\n" + "\n".join(lines) + "\n:::\n"
+
+
+def figure(name: str, alt: str, caption: str) -> str:
+    """A generated figure (a file of book/generated/figures) with alternative text and caption."""
+    return f":::{{figure}} /book/generated/figures/{name}\n:alt: {' '.join(alt.split())}\n\n{caption}\n:::\n"
+
+
+def command(*lines: str) -> str:
+    """Commands to type, one a line."""
+    return "```shell\n" + "\n".join(lines) + "\n```\n"
+
+
+def _row(cells: list) -> str:
+    # A bar would start a new cell, a line break a new row.
+    return "| " + " | ".join(" ".join(str(cell).replace("|", "\\|").split()) for cell in cells) + " |"
