@@ -16,7 +16,7 @@ import pytest
 from pneumo_lib.data import phantom, rle, siim
 from pneumo_lib.data.phantom import cohort
 
-N_IMAGES = 20
+N_IMAGES = 17
 
 
 def contents(root):
@@ -123,7 +123,7 @@ def test_a_killed_call_goes_on_where_it_stopped(dataset, tmp_path):
     assert complete == contents(dataset)
 
 
-@pytest.mark.parametrize("arguments", [{"n_images": 21, "seed": 5}, {"n_images": N_IMAGES, "seed": 6}])
+@pytest.mark.parametrize("arguments", [{"n_images": 18, "seed": 5}, {"n_images": N_IMAGES, "seed": 6}])
 def test_another_set_in_the_folder_is_refused(dataset, arguments):
     with pytest.raises(phantom.PhantomError, match="another data set"):
         phantom.write_dataset(dataset, **arguments)

@@ -65,11 +65,11 @@ def patient(number: int, seed: int) -> Patient:
         sex=sex,
         age_years=age,
         half_width=14.0 * size * r.normal(1, 0.035),
-        height=24.0 * size * r.normal(1, 0.05),
+        height=22.3 * size * r.normal(1, 0.06),
         depth=9.3 * size * r.normal(1, 0.06) * (1 + 0.002 * (age - 45)),
         fat=fat,
         breast=0.0 if sex == "M" or age < 13 else r.uniform(1.5, 4.0) + 0.5 * fat,
-        heart=np.clip(r.normal(0.46, 0.05) + 0.0008 * (age - 45), 0.37, 0.62),
+        heart=np.clip(r.normal(0.48, 0.05) + 0.0008 * (age - 45), 0.37, 0.62),
         aorta=np.clip(0.35 + 0.009 * (age - 45) + r.normal(0, 0.15), 0, 1),
         bone=np.clip(r.normal(1.0, 0.12) - 0.004 * max(age - 55, 0), 0.6, 1.3),
         rib_drop=r.normal(1, 0.12),
@@ -205,7 +205,7 @@ def _border(who: Patient, where: Pose, side: int, base: float, shift: float, r: 
     """
     w = who.half_width / 14
     width = who.heart * 2 * who.half_width * (1.06 - 0.08 * where.inspiration)
-    width *= 1.08 if where.position == "AP" else 1.0
+    width *= 1.1 if where.position == "AP" else 1.0
     upper = w * (1.0 + (0.28 if where.position == "AP" else 0.0) + 0.12 * (1 - where.inspiration)) * r.normal(1, 0.12)
     if side < 0:
         reach = 0.31 * width * r.normal(1, 0.06)

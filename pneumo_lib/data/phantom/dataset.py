@@ -110,13 +110,18 @@ def _claim(root: Path, wanted: dict) -> bool:
 
 def _draw_all(root: Path, n_images: int, seed: int, workers: int | None, progress: bool) -> list[tuple[str, str, str]]:
     chunks = [range(start, min(start + CHUNK, n_images)) for start in range(0, n_images, CHUNK)]
-    workers = min(workers or os.cpu_count() or 1, len(chunks))
+    workers = min(workers or _cores(), len(chunks))
     rows: dict[int, tuple[str, str, str]] = {}
     with tqdm(total=n_images, desc="phantoms", unit="image", disable=not progress) as bar:
         for chunk, done in _results(root, chunks, seed, workers):
             rows.update(zip(chunk, done, strict=True))
             bar.update(len(chunk))
     return [rows[index] for index in range(n_images)]
+
+
+def _cores() -> int:
+    """Cores that this process may use; fewer than the machine has in a container or a batch job."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _results(root: Path, chunks: list[range], seed: int, workers: int):
@@ -127,8 +132,12 @@ def _results(root: Path, chunks: list[range], seed: int, workers: int):
     # Fresh processes: a fork of a process with running threads (PyTorch's, a notebook's) can hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         tasks = {pool.submit(_draw_chunk, root, chunk, seed): chunk for chunk in chunks}
-        for task in as_completed(tasks):
-            yield tasks[task], task.result()
+        try:
+            for task in as_completed(tasks):
+                yield tasks[task], task.result()
+        finally:
+            # Interrupted, do not draw the rest before stopping.
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _draw_chunk(root: Path, indices: range, seed: int) -> list[tuple[str, str, str]]:

@@ -95,7 +95,9 @@ def _leads(where: Pose, r: np.random.Generator) -> list[np.ndarray]:
         parts.append(_line(where, [spot, spot + r.normal(0, 0.1, 2) + (0.8, 0.2)], 0.22, 0.6, 8))
         away = spot + np.array([out * r.uniform(4, 9), r.uniform(-4, 5)])
         far = np.array([out * r.uniform(17, 30), r.uniform(6, 34)])
-        parts.append(_line(where, [spot + (0.8, 0.2), spot + r.normal(0, 2.5, 2), away, far], 0.055, 0.5))
+        parts.append(
+            _line(where, [spot + (0.8, 0.2), spot + (out * 2.5, 0.8) + r.normal(0, 0.8, 2), away, far], 0.055, 0.5)
+        )
     if r.random() < 0.4:
         knots = np.cumsum(r.normal((3.5, 2.0), (4, 4), (6, 2)), axis=0) + (-18, r.uniform(-6, 20))
         parts.append(_line(where, knots, 0.09, 0.28, 160))

@@ -137,35 +137,40 @@ def collimate(image: np.ndarray, position: str, r: np.random.Generator) -> None:
         matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
         corners = (corners - SIZE / 2) @ matrix.T + SIZE / 2
         cv2.fillPoly(hidden, [np.round(corners).astype(np.int32)], 255)
-        image[hidden == 0] = r.integers(0, 6)
+        cv2.bitwise_and(image, hidden, dst=image)
 
 
 def annotate(image: np.ndarray, position: str, r: np.random.Generator) -> None:
     """Burn in the side marker and, on portable X-rays, the words beside it, in place."""
-    font = cv2.FONT_HERSHEY_SIMPLEX
     right = r.random() < 0.25
+    x, y = int(r.uniform(40, 110) if right else r.uniform(890, 970)), int(r.uniform(60, 260))
+    size, grey = r.uniform(0.9, 1.5), int(r.uniform(225, 255))
     letter = "R" if right else "L"
-    x = int(r.uniform(30, 90)) if right else int(r.uniform(900, 975))
-    y = int(r.uniform(60, 260))
-    grey = int(r.uniform(225, 255))
-    size = r.uniform(0.9, 1.5)
-    cv2.putText(image, letter, (x, y), font, size, grey, int(2 * size) + 1, cv2.LINE_AA)
-    if position == "AP":
-        if r.random() < 0.5:
-            cv2.ellipse(
-                image,
-                (x + int(10 * size), y - int(11 * size)),
-                (int(21 * size), int(25 * size)),
-                0,
-                0,
-                360,
-                grey,
-                2,
-                cv2.LINE_AA,
-            )
-        left = int(np.clip(x - 90, 10, 860))
-        for k, word in enumerate(("AP", "PORTABLE", "SUPINE")[: int(r.integers(1, 4))]):
-            cv2.putText(image, word, (left, y + int(70 + 42 * k)), font, 0.75, grey, 2, cv2.LINE_AA)
-    elif r.random() < 0.5:
-        initials = "".join(r.choice(list("ABCDEFGHJKLMNPRST"), int(r.integers(2, 4))))
-        cv2.putText(image, initials, (x - 12, y + 26), font, 0.55, grey, 2, cv2.LINE_AA)
+    if position == "PA":
+        initials = "".join(r.choice(list("ABCDEFGHJKLMNPRST"), 3)) if r.random() < 0.5 else ""
+        _stamp(image, letter, initials, (x, y), size, grey, r.normal(0, 12))
+        return
+    _stamp(image, letter, "", (x, y), size, grey, 0.0)
+    if r.random() < 0.5:
+        cv2.circle(image, (x, y), int(24 * size), grey, 2, cv2.LINE_AA)
+    start, left = y + (150 if right else 70), int(np.clip(x - 90, 10, 860))
+    if r.random() < 0.3:
+        cv2.arrowedLine(image, (x, start + 50), (x, start - 10), grey, 3, cv2.LINE_AA, tipLength=0.4)
+        start += 90
+    for k, word in enumerate(("AP", "PORTABLE", r.choice(["SUPINE", "ERECT"]))[: int(r.integers(0, 4))]):
+        cv2.putText(image, word, (left, start + 42 * k), cv2.FONT_HERSHEY_SIMPLEX, 0.75, grey, 2, cv2.LINE_AA)
+
+
+def _stamp(image: np.ndarray, letter: str, initials: str, centre, size: float, grey: int, turn: float) -> None:
+    """A lead letter, turned by some degrees, with the radiographer's initials below it."""
+    font, side = cv2.FONT_HERSHEY_SIMPLEX, 128
+    patch = np.zeros((side, side), np.uint8)
+    (wide, high), _ = cv2.getTextSize(letter, font, size, 3)
+    cv2.putText(patch, letter, ((side - wide) // 2, (side + high) // 2), font, size, grey, 4, cv2.LINE_AA)
+    if initials:
+        (wide, _), _ = cv2.getTextSize(initials, font, 0.5, 2)
+        cv2.putText(patch, initials, ((side - wide) // 2, side // 2 + high + 6), font, 0.5, grey, 2, cv2.LINE_AA)
+    patch = cv2.warpAffine(patch, cv2.getRotationMatrix2D((side / 2, side / 2), turn, 1), (side, side))
+    top, left = max(centre[1] - side // 2, 0), int(np.clip(centre[0] - side // 2, 0, SIZE - side))
+    place = image[top : top + side, left : left + side]
+    np.maximum(place, patch, out=place)

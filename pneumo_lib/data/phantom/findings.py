@@ -84,7 +84,7 @@ def density(base: np.ndarray, found: Findings) -> np.ndarray:
         x, y, radius = (value / 2 for value in found.bulla)
         disc = np.zeros((HALF, HALF), np.uint8)
         cv2.ellipse(disc, (int(x), int(y)), (int(radius), int(0.85 * radius)), 25, 0, 360, 255, -1, cv2.LINE_AA)
-        out = out * (1 - cv2.GaussianBlur(disc, (0, 0), 1.5).astype(np.float32) / 255 * 0.5)
+        out = out * (1 - cv2.GaussianBlur(disc, (0, 0), 3).astype(np.float32) / 255 * 0.4)
     return out
 
 

@@ -101,7 +101,7 @@ def _gap(kind: str, wider: float, r: np.random.Generator) -> np.ndarray:
     wave = 1 + 0.10 * np.sin(3 * ANGLES + r.uniform(0, 6.3)) + 0.05 * np.sin(7 * ANGLES + r.uniform(0, 6.3))
     # Towards the mediastinum and the middle of the dome the lung keeps touching.
     last = 1.25 if kind == "basal" else 0.95
-    free = np.clip((ANGLES + 2.05) / 0.5, 0, 1) * np.clip((last - ANGLES) / 0.4, 0, 1)
+    free = np.clip((ANGLES + 1.85) / 0.4, 0, 1) * np.clip((last - ANGLES) / 0.4, 0, 1)
     return np.maximum(1 - np.abs(x) ** (2 * blunt), 0) ** 1.4 * wave * free
 
 

@@ -73,15 +73,16 @@ def _splat_tube(grid, centre, normal, across, deep, volume, shell):
     size = max(np.hypot(across[0], across[1]), np.hypot(deep[0], deep[1]))
     count = max(8, int(6.3 * size / 1.3))
     weight = volume / count
-    for k in range(count):
-        angle = 2 * np.pi * (k + 0.5) / count
-        cos, sin = np.cos(angle), np.sin(angle)
+    step_cos, step_sin = np.cos(2 * np.pi / count), np.sin(2 * np.pi / count)
+    cos, sin = np.cos(np.pi / count), np.sin(np.pi / count)
+    for _ in range(count):
         dx = across[0] * cos + deep[0] * sin
         dy = across[1] * cos + deep[1] * sin
         offset = (dx * normal[0] + dy * normal[1]) / (extent + 1e-6)
         # The lower cortex is the thicker one, as in ribs.
         cortex = shell * (1 + 0.35 * cos)
         _add(grid, centre[0] + dx, centre[1] + dy, weight * (cortex + (1 - shell) * 2 * (1 - offset * offset)))
+        cos, sin = cos * step_cos - sin * step_sin, sin * step_cos + cos * step_sin
 
 
 @njit(cache=True, fastmath=True)
@@ -147,7 +148,7 @@ def splat_lines(grid, segments):
         peak *= (radius / drawn) ** 2
         nx, ny = -(y1 - y0) / length, (x1 - x0) / length
         # Wide flat ones need a finer grid of points, or its beat with the pixels shows as ladders.
-        step = 0.9 if drawn < 1.5 else 0.5
+        step = 0.9 if drawn < 1.5 else 0.7 if drawn < 5 else 0.5
         along = max(1, int(np.ceil(length / step)))
         width = max(3, int(np.ceil(2 * drawn / step)))
         area = (length / along) * (2 * drawn / width)

@@ -41,7 +41,7 @@ def soft_tissue(scene: Scene, found: Findings, seed: int) -> tuple[np.ndarray, n
 def _texture(r: np.random.Generator) -> np.ndarray:
     """Unevenness of lung tissue, float32 (512, 512) about 0."""
     total = np.zeros((128, 128), np.float32)
-    for size, strength in ((6, 0.08), (20, 0.05), (64, 0.02)):
+    for size, strength in ((6, 0.09), (20, 0.05), (64, 0.03), (128, 0.025)):
         noise = r.standard_normal((size, size), np.float32)
         total += cv2.resize(noise, (128, 128), interpolation=cv2.INTER_CUBIC) * strength
     return cv2.resize(total, (HALF, HALF))
@@ -81,7 +81,7 @@ def fine(scene: Scene, share: np.ndarray, r: np.random.Generator) -> np.ndarray:
     share = cv2.blur(share, (17, 17))
     parts = []
     for lung in scene.lungs:
-        tree = vessels.tree(lung, scale, scene.who.seed + lung.side, BLOOD)
+        tree = vessels.tree(lung, scale * scene.who.half_width / 14, scene.who.seed + lung.side, BLOOD)
         # A vessel shows by the lung around it: not within the mediastinum, little behind heart and dome.
         x, y = (np.clip(tree[:, k] * HALF / SIZE, 0, HALF - 1).astype(int) for k in (2, 3))
         tree[:, 5] *= np.clip(1.7 * share[y, x] - 0.45, 0, 1)

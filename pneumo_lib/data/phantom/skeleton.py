@@ -60,7 +60,7 @@ def add_ribs(tubes: Tubes, who: Patient, where: Pose, chest: Chest) -> dict[str,
             t = np.linspace(0, 1, len(line))
             tall = height * (1.05 + 0.1 * np.sin(3 * t + number) + 0.06 * np.sin(11 * t + r.uniform(0, 6)) - 0.2 * t**3)
             # Towards the cartilage the cortex thins and fades.
-            density = 0.27 * who.bone * np.clip((1.01 - t) / 0.2, 0, 1) * (1 - 0.25 * t) * r.normal(1, 0.08)
+            density = 0.33 * who.bone * np.clip((1.01 - t) / 0.2, 0, 1) * (1 - 0.25 * t) * r.normal(1, 0.08)
             density = density * np.clip(t / 0.1, 0, 1) * (0.62 if number == 1 else 1.0)
             # Seen along its length at the side, a rib is no solid bar: marrow and gaps thin it out.
             density = density * (1 - 0.4 * np.exp(-(((t - 0.56) / 0.2) ** 2)))

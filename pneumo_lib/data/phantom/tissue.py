@@ -133,11 +133,20 @@ def add_breasts(total: np.ndarray, who: Patient, where: Pose) -> None:
         centre = (side * (8.2 + 0.25 * thick + r.normal(0, 0.4)) * w, (16.0 + sag) * w)
         wide, down, up = (4.2 + 0.75 * thick) * w, (2.9 + 0.55 * thick) * w, (7.5 + 0.5 * thick) * w
         place, dx, dy = _patch(where, centre, max(wide, up))
-        base = np.maximum(1 - (dx / wide) ** 2, 0)
-        lower = np.sqrt(np.maximum(1 - (dy / down) ** 2 / np.maximum(np.sqrt(base), 1e-3), 0))
-        upper = np.maximum(1 - (dy / up) ** 2, 0) ** 2
+        _add_breast(total[place], dx[0] / np.float32(wide), dy[:, 0], thick, down, up)
+
+
+@njit(cache=True, fastmath=True)
+def _add_breast(total, across, dy, thick, down, up):
+    for j in range(across.size):
         # Towards the breastbone the breast thins out without an edge.
-        total[place] += thick * base**0.8 * np.where(dy > 0, lower, upper)
+        base = max(1 - across[j] * across[j], 0.0)
+        height, most = max(base**0.25, 1e-3), thick * base**0.8
+        for i in range(dy.size):
+            if dy[i] > 0:
+                total[i, j] += most * np.sqrt(max(1 - (dy[i] / (down * height)) ** 2, 0.0))
+            else:
+                total[i, j] += most * max(1 - (dy[i] / up) ** 2, 0.0) ** 2
 
 
 def remove_gas(total: np.ndarray, where: Pose, chest: Chest, index: int, seed: int) -> None:

@@ -40,13 +40,13 @@ def _grow(numbers, starts, extent, out):
             x1, y1 = x + length / steps * np.cos(angle), y + length / steps * np.sin(angle)
             edge = extent[int((np.arctan2(y1, x1) + np.pi) / (2 * np.pi) * bins)]
             # The stems start behind the mediastinum, outside the outline.
-            if np.hypot(x1, y1) > max(0.97 * edge, 3.2) or rows >= out.shape[0] or size < 0.02:
+            if np.hypot(x1, y1) > max(0.97 * edge, 3.2) or rows >= out.shape[0] or size < 0.017:
                 break
             out[rows, 0], out[rows, 1], out[rows, 2], out[rows, 3], out[rows, 4] = x, y, x1, y1, size
             rows += 1
             x, y = x1, y1
             # Side branches leave alternately, at about 40 degrees.
-            if order < 4 and k > 1 and top < 2040 and numbers[used + 1] > 0.2 + 0.15 * order:
+            if order < 4 and k > 1 and top < 2040 and numbers[used + 1] > 0.12 * order:
                 stack[top, 0], stack[top, 1] = x, y
                 stack[top, 2] = angle + side * (0.65 + 0.15 * numbers[used])
                 stack[top, 3], stack[top, 4] = size * 0.72, (1 - 0.6 * k / steps) * length * 0.55
@@ -60,7 +60,7 @@ def tree(lung: Lung, scale: float, seed: int, attenuation: float) -> np.ndarray:
     """One lung's vessels as segments for `projection.splat_lines` in pixels at 1024.
 
     Args:
-        scale: pixels per cm.
+        scale: pixels per cm of an adult; smaller for a child's lung.
         seed: the same lung of the same patient has the same tree.
         attenuation: of blood above lung, per cm.
 
