@@ -65,7 +65,7 @@ class Source:
     def is_phantom(self) -> bool:
         """Whether the images are synthetic, asked of the data set itself."""
         mark = self._root / "dataset.json"
-        return self.root is None or (mark.is_file() and bool(json.loads(mark.read_text()).get("synthetic")))
+        return self.root is None or (mark.is_file() and "generator_version" in json.loads(mark.read_text()))
 
     @property
     def label(self) -> str:

@@ -1,0 +1,73 @@
+"""The repository as a whole: what the README says is so, nothing is in it that must not be."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from pneumo_lib.report import readme, records
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def tracked() -> list[str]:
+    done = subprocess.run(["git", "-C", str(ROOT), "ls-files"], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip("not a git checkout")
+    return done.stdout.splitlines()
+
+
+def test_the_readmes_table_is_the_records():
+    """`make results` would change nothing."""
+    text = (ROOT / "README.md").read_text()
+    assert readme.updated(text) == text
+
+
+def test_the_readme_names_only_what_is_there():
+    text = (ROOT / "README.md").read_text()
+    for path in re.findall(r"notebooks/\w+\.ipynb", text):
+        assert (ROOT / path).is_file(), path
+    for target in re.findall(r"^make (\w+)", text, re.MULTILINE):
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
+
+
+def test_every_committed_record_is_of_todays_registry_and_says_that_it_is_synthetic():
+    found = records.find(ROOT / "results")
+    assert found
+    assert all(record.values["synthetic"] and "phantom" in record.label for record in found)
+
+
+def test_no_xray_no_weights_and_nothing_large_is_committed():
+    for name in tracked():
+        path = ROOT / name
+        assert path.suffix not in {".dcm", ".safetensors", ".ckpt", ".npy", ".pt", ".pth"}, name
+        assert not path.is_file() or path.stat().st_size < 2_000_000, name
+
+
+def test_imports_run_one_way():
+    """data → model → training → evaluation → report: nobody imports from a later phase."""
+    order = ["data", "model", "training", "evaluation", "report"]
+    for position, phase in enumerate(order):
+        later = "|".join(order[position + 1 :])
+        for path in (ROOT / "pneumo_lib" / phase).rglob("*.py"):
+            if later:
+                found = re.search(
+                    rf"^\s*(?:from|import) pneumo_lib(?:\.| import )({later})\b", path.read_text(), re.MULTILINE
+                )
+                assert not found, f"{path.relative_to(ROOT)} imports {found and found[1]}"
+
+
+def test_every_dependency_is_pinned_within_its_range():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = {
+        canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lines) if version
+    }
+    extras = project["optional-dependencies"]
+    for text in project["dependencies"] + extras["book"] + extras["test"]:
+        requirement = Requirement(text)
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement

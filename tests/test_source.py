@@ -1,0 +1,54 @@
+"""Data sets as the notebooks name them."""
+
+import pytest
+
+from pneumo_lib import experiments, paths
+from pneumo_lib.data import source
+
+SMOKE = experiments.get_profile("smoke")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("PNEUMO_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_the_phantom_is_written_once_split_by_patient_and_prepared(home):
+    data = source.open_source("phantom", SMOKE)
+    assert data.is_phantom and data.label == "phantom data, smoke profile" and data.split_rule == "patient"
+    parts = {name: data.part(name, 32) for name in ("train", "validation", "test")}
+    assert sum(map(len, parts.values())) == SMOKE.phantom_images
+    patients = [set(part.patients) for part in parts.values()]
+    assert not patients[0] & patients[2] and not patients[0] & patients[1]
+    for part in parts.values():
+        assert part.images.shape[1:] == (32, 32) and len(part.index) == len(part.rows)
+        positive = part.masks[part.rows].any((1, 2))
+        assert positive.tolist() == part.index["positive"].tolist(), "rows, masks and index are in one order"
+    by_path = source.open_source(str(home / "data" / f"phantom-{SMOKE.phantom_images}"), SMOKE)
+    assert by_path.is_phantom, "also where the folder is named"
+    again = source.open_source("phantom", SMOKE)
+    assert again.split.equals(data.split)
+
+
+def test_a_rule_by_name_has_runs_of_its_own():
+    by_patient, by_image = source.open_source("phantom", SMOKE), source.open_source("phantom", SMOKE, split="deck")
+    assert by_patient.folder != by_image.folder
+
+
+def test_a_folder_keeps_its_name_but_not_its_dangers(tmp_path):
+    folder = tmp_path / "my data; rm -rf"
+    folder.mkdir()
+    data = source.open_source(str(folder), SMOKE)
+    assert data.name == "my-data-rm--rf" or data.name == "my-data-rm-rf"
+    assert not data.is_phantom
+
+
+@pytest.mark.parametrize(("name", "slug"), [("a b", "a-b"), ("../x", "x"), ("", "data"), ("..", "data"), ("é", "data")])
+def test_slugs_are_safe_folder_names(name, slug):
+    assert paths.slug(name) == slug
+
+
+def test_shown_paths_name_no_folder_of_the_machine(home):
+    assert paths.shown(home / "runs" / "x") == "runs/x"
+    assert paths.shown(home.parent / "elsewhere" / "y.csv") == "y.csv"
