@@ -6,7 +6,9 @@ integral per millimetre, plastic with barium about a tenth.
 
 import numpy as np
 
-from pneumo_lib.data.phantom.anatomy import Chest, Patient, Pose, spline
+from pneumo_lib.data.phantom.anatomy import Patient, Pose
+from pneumo_lib.data.phantom.chest import Chest
+from pneumo_lib.data.phantom.curves import spline
 from pneumo_lib.data.phantom.pneumothorax import Lung
 from pneumo_lib.data.phantom.projection import polyline
 

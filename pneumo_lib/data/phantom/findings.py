@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pneumo_lib.data.phantom.anatomy import SIDES, Chest, Pose, spline
+from pneumo_lib.data.phantom.anatomy import SIDES, Pose
+from pneumo_lib.data.phantom.chest import Chest
+from pneumo_lib.data.phantom.curves import spline
 from pneumo_lib.data.phantom.pneumothorax import ANGLES, Lung
 from pneumo_lib.data.phantom.projection import HALF, polyline
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pneumo_lib.data.phantom.anatomy import Chest
+from pneumo_lib.data.phantom.chest import Chest
 from pneumo_lib.data.phantom.projection import SIZE, View
 
 ANGLES = np.linspace(-np.pi, np.pi, 721)

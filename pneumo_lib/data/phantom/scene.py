@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pneumo_lib.data.phantom import anatomy, pneumothorax
-from pneumo_lib.data.phantom.anatomy import SIDES, Chest, Patient, Pose
+from pneumo_lib.data.phantom.anatomy import SIDES, Patient, Pose
+from pneumo_lib.data.phantom.chest import Chest, chest_of
 from pneumo_lib.data.phantom.cohort import Case, case, rng
 from pneumo_lib.data.phantom.pneumothorax import Lung
 from pneumo_lib.data.phantom.projection import SIZE
@@ -74,7 +75,7 @@ def compose(index: int, seed: int) -> Scene:
     who = anatomy.patient(this.patient, seed)
     where = anatomy.pose(this, who, seed)
     air = _air(this, seed)
-    chest = anatomy.chest(who, where, (air.side, air.sink, air.push))
+    chest = chest_of(who, where, (air.side, air.sink, air.push))
     lungs = [pneumothorax.lung(chest, where.view, side) for side in SIDES]
     if air.side:
         k = (air.side + 1) // 2

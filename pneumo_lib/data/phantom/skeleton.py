@@ -5,7 +5,9 @@ Lengths in cm; attenuations per cm above soft tissue's (cortical bone about 0.35
 
 import numpy as np
 
-from pneumo_lib.data.phantom.anatomy import Chest, Patient, Pose, spline
+from pneumo_lib.data.phantom.anatomy import Patient, Pose
+from pneumo_lib.data.phantom.chest import Chest
+from pneumo_lib.data.phantom.curves import spline
 from pneumo_lib.data.phantom.projection import Tubes
 
 RIBS = 12

@@ -4,8 +4,10 @@ import cv2
 import numpy as np
 from numba import njit
 
-from pneumo_lib.data.phantom.anatomy import SIDES, Chest, Patient, Pose, spline
+from pneumo_lib.data.phantom.anatomy import SIDES, Patient, Pose
+from pneumo_lib.data.phantom.chest import Chest
 from pneumo_lib.data.phantom.cohort import rng
+from pneumo_lib.data.phantom.curves import spline
 from pneumo_lib.data.phantom.pneumothorax import filled
 from pneumo_lib.data.phantom.projection import HALF, SIZE
 

@@ -3,7 +3,9 @@
 import numpy as np
 from numba import njit
 
-from pneumo_lib.data.phantom.anatomy import Chest, Patient, Pose, spline
+from pneumo_lib.data.phantom.anatomy import Patient, Pose
+from pneumo_lib.data.phantom.chest import Chest
+from pneumo_lib.data.phantom.curves import spline
 from pneumo_lib.data.phantom.pneumothorax import ANGLES, Lung
 from pneumo_lib.data.phantom.projection import polyline
 
