@@ -99,7 +99,8 @@ def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def _readable(files: Iterable[tuple[str, Path]], failures: dict[str, str]) -> Iterator[tuple[str, Radiograph]]:
     for name, path in files:
         try:
-            xray = radiographs.read(path)
+            with segmentation_object.quiet():
+                xray = radiographs.read(path)
         except PneumoError as error:
             failures[str(path)] = str(error)
         else:

@@ -1,5 +1,9 @@
 """A mask as a DICOM Segmentation object that references the X-ray it belongs to."""
 
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -38,6 +42,27 @@ def write(path: Path, mask: np.ndarray, source: Path) -> None:
     """
     if not available():
         raise SegmentationError("DICOM Segmentation needs the package highdicom; install it: pip install highdicom.")
+    with quiet():
+        _write(path, mask, source)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps silent what pydicom and highdicom warn of and log: they quote header values, a patient's name among them."""
+    loggers = [logging.getLogger(name) for name in ("pydicom", "highdicom")]
+    before = [logger.disabled for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.disabled = True
+        try:
+            yield
+        finally:
+            for logger, disabled in zip(loggers, before, strict=True):
+                logger.disabled = disabled
+
+
+def _write(path: Path, mask: np.ndarray, source: Path) -> None:
     image = pydicom.dcmread(source)
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
         if not UID(str(image.get(keyword, ""))).is_valid:
@@ -46,7 +71,13 @@ def write(path: Path, mask: np.ndarray, source: Path) -> None:
         raise SegmentationError(
             f"mask has shape {mask.shape} and {source} {(image.Rows, image.Columns)}; pass equal ones."
         )
-    _object(image, mask).save_as(path)
+    try:
+        _object(image, mask).save_as(path)
+    except (AttributeError, TypeError, ValueError, KeyError) as error:
+        # Not the message either: it may quote the header.
+        raise SegmentationError(
+            f"{source}: no DICOM Segmentation can be made of its header ({type(error).__name__}); the mask is in mask/."
+        ) from None
 
 
 def _object(image: pydicom.Dataset, mask: np.ndarray) -> pydicom.Dataset:

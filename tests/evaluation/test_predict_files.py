@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import cv2
 import numpy as np
@@ -67,7 +68,7 @@ def model(run_folder):
     return trained.load(run_folder, device="cpu")
 
 
-def test_a_folder_of_files_good_and_bad(tmp_path, run_folder, model, xray, capsys):
+def test_a_folder_of_files_good_and_bad(tmp_path, run_folder, model, xray, capsys, caplog):
     source, out = tmp_path / "in", tmp_path / "out"
     write_dicom(source / "one" / "image.dcm", xray)
     write_dicom(source / "two" / "image.dcm", xray[:, ::-1].copy())
@@ -77,10 +78,19 @@ def test_a_folder_of_files_good_and_bad(tmp_path, run_folder, model, xray, capsy
     (source / "broken.dcm").write_bytes(b"nothing")
     (source / "notes.txt").write_text("no X-ray")
     (source / "._image.dcm").write_bytes(b"left over")
-    assert predict_files.main([str(source), "--model", str(run_folder), "--out", str(out)]) == 0
+    # highdicom warns of a name of one part, pydicom of a birth date that is none, and both quote them.
+    write_dicom(source / "one-part.dcm", xray, PatientName=SECRET)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        write_dicom(source / "no-date.dcm", xray, PatientBirthDate=SECRET)
+    caplog.clear()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert predict_files.main([str(source), "--model", str(run_folder), "--out", str(out)]) == 0
+    assert not any(SECRET in str(warning.message) for warning in caught) and SECRET not in caplog.text
 
     log = capsys.readouterr()
-    assert "5 X-rays predicted" in log.out and "2 with problems" in log.out
+    assert "7 X-rays predicted" in log.out and "3 with problems" in log.out
     assert "broken.dcm" in log.err and "no-uid.dcm: has no valid StudyInstanceUID" in log.err
     table = pd.read_csv(out / "predictions.csv").set_index("name")
     images = [name for name in table.index if name.endswith("image")]
@@ -96,7 +106,7 @@ def test_a_folder_of_files_good_and_bad(tmp_path, run_folder, model, xray, capsy
     np.testing.assert_allclose(stored, probability, rtol=0, atol=2e-5)  # half a step of 16 bits, other batch sizes
     masks = pd.read_csv(out / "masks.csv").set_index("ImageId")["EncodedPixels"]
     assert (rle.decode(masks["picture"], xray.shape) == mask).all()
-    assert sorted(path.stem for path in (out / "segmentation").iterdir()) == sorted([*images, "1.2.3.4"])
+    assert sorted(path.stem for path in (out / "segmentation").iterdir()) == sorted([*images, "1.2.3.4", "one-part"])
 
     everything = b"".join(path.read_bytes() for path in out.rglob("*.*") if path.parent.name != "segmentation")
     assert SECRET.encode() not in everything and SECRET not in log.out + log.err
