@@ -81,7 +81,7 @@ def density(base: np.ndarray, found: Findings) -> np.ndarray:
         for x, y, a, b, strength in found.opacities:
             extra += np.float32(strength) * np.exp(-(((u - x) / a) ** 2 + ((v - y) / b) ** 2))
         # Patchy, as alveoli fill unevenly: the existing texture is amplified where it is dense.
-        out = out + cv2.resize(extra, (HALF, HALF)) * (base / base.mean()) ** 4
+        out = out + cv2.resize(extra, (HALF, HALF)) * np.square(np.square(base / base.mean()))
     if found.bulla:
         x, y, radius = (value / 2 for value in found.bulla)
         disc = np.zeros((HALF, HALF), np.uint8)

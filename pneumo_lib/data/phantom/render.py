@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+from numba import njit
 
 from pneumo_lib.data.phantom import findings, pneumothorax, skeleton, tissue, vessels
 from pneumo_lib.data.phantom.cohort import rng
@@ -23,7 +24,6 @@ def soft_tissue(scene: Scene, found: Findings, seed: int) -> tuple[np.ndarray, n
     effusion = findings.fluid(found, where, chest)
     if effusion is not None:
         share *= 1 - effusion
-    inflated = cavity * share
     density = np.float32(who.lung_density * (1.25 - 0.25 * where.inspiration)) * (1 + _texture(r))
     density = findings.density(density, found)
     for lung in scene.lungs:
@@ -34,8 +34,19 @@ def soft_tissue(scene: Scene, found: Findings, seed: int) -> tuple[np.ndarray, n
     np.maximum(solid, cavity * 1.05 + np.minimum(cavity, 1.5), out=solid)
     tissue.add_breasts(solid, who, where)
     tissue.remove_gas(solid, where, chest, index, seed)
-    path = tissue.SOFT * (np.maximum(solid - inflated, 0) + inflated * np.clip(density, 0, 1))
-    return path.astype(np.float32), share
+    return _line_integrals(solid, cavity, share, density, np.float32(tissue.SOFT)), share
+
+
+@njit(cache=True, fastmath=True)
+def _line_integrals(solid, cavity, share, density, soft):
+    """Attenuation along each ray: what is solid without the lung, and the lung at its own density."""
+    out = np.empty_like(solid)
+    zero, one = np.float32(0), np.float32(1)
+    for i in range(solid.shape[0]):
+        for j in range(solid.shape[1]):
+            lung = cavity[i, j] * share[i, j]
+            out[i, j] = soft * (max(solid[i, j] - lung, zero) + lung * min(max(density[i, j], zero), one))
+    return out
 
 
 def _texture(r: np.random.Generator) -> np.ndarray:

@@ -21,57 +21,52 @@ def spine_x(who: Patient, y: np.ndarray) -> np.ndarray:
     return who.scoliosis * np.sin(y / who.height * 3.1) * 1.2
 
 
-def _rib_reach(who: Patient, chest: Chest, side: int, number: int, level: float) -> float:
-    """Greatest distance of a rib's centre line from the midline."""
-    w = who.half_width / 14
-    if number == 1:
-        return 6.6 * w
-    wall = chest.wall[(side + 1) // 2]
-    reach = float(np.interp(level, wall[60:, 1], np.abs(wall[60:, 0]))) + 0.35
-    return min(reach, 9.8 * w) if number == 2 else reach
-
-
-def rib_line(who: Patient, chest: Chest, side: int, number: int, r: np.random.Generator) -> np.ndarray:
-    """Centre line (n, 3) of a bony rib from the spine to its cartilage; number from 1."""
-    h = who.height / 24
-    y0 = (-1.2 + 2.18 * (number - 1) + 0.012 * number**2) * h + r.normal(0, 0.14)
-    drop = (4.2 + 1.25 * min(number, 8)) * h * who.rib_drop * r.normal(1, 0.04) * (0.9 if number > 9 else 1.0)
-    reach = _rib_reach(who, chest, side, number, y0 + 0.5 * drop) + r.normal(0, 0.06)
-    angle = np.linspace(0.06, (RIB_ENDS[number - 1] + r.normal(0, 0.012)) * np.pi, 80)
-    depth = who.depth * (0.62 + 0.38 * np.clip(number / 6, 0, 1))
-    at_spine = np.cos(angle).clip(0)
-    x = side * (1.5 * who.half_width / 14 * at_spine + reach * np.sin(angle).clip(0) ** 0.88)
-    x += spine_x(who, np.array([y0]))[0] * at_spine
-    hump = (0.55 + r.normal(0, 0.12)) * h * np.sin(np.clip(angle / (0.5 * np.pi), 0, 1) * np.pi)
+def rib_lines(who: Patient, chest: Chest, r: np.random.Generator) -> np.ndarray:
+    """Centre lines (24, n, 3) of the bony ribs from spine to cartilage: the right ones from the first down, then the left."""
+    w, h = who.half_width / 14, who.height / 24
+    side = np.repeat([-1, 1], RIBS)[:, None]
+    number = np.tile(np.arange(1, RIBS + 1), 2)[:, None]
+    y0 = (-1.2 + 2.18 * (number - 1) + 0.012 * number**2) * h + r.normal(0, 0.14, (24, 1))
+    drop = (4.2 + 1.25 * np.minimum(number, 8)) * h * who.rib_drop * r.normal(1, 0.04, (24, 1))
+    drop *= np.where(number > 9, 0.9, 1.0)
+    level = (y0 + 0.5 * drop).reshape(2, RIBS)
+    reach = [np.interp(y, wall[60:, 1], np.abs(wall[60:, 0])) for y, wall in zip(level, chest.wall, strict=True)]
+    reach = np.concatenate(reach)[:, None] + 0.35
+    # The first two lie inside the dome of the apex.
+    reach = np.where(number == 1, 6.6 * w, np.where(number == 2, np.minimum(reach, 9.8 * w), reach))
+    reach = reach + r.normal(0, 0.06, (24, 1))
+    end = np.tile(RIB_ENDS, 2)[:, None] + r.normal(0, 0.012, (24, 1))
+    angle = 0.06 + (end * np.pi - 0.06) * np.linspace(0, 1, 60)
+    sin, cos = np.sin(angle), np.cos(angle)
+    x = side * (1.5 * w * cos.clip(0) + reach * sin.clip(0) ** 0.88) + spine_x(who, y0) * cos.clip(0)
+    hump = (0.55 + r.normal(0, 0.12, (24, 1))) * h * np.sin(np.clip(2 * angle, 0, np.pi))
     # Low ribs slope down from the spine on.
-    slope = 0.28 * h * max(number - 5, 0) * np.sin(angle)
-    wave = 0.07 * np.sin(5 * angle + r.uniform(0, 6.3))
-    y = y0 + drop * (1 - np.cos(angle)) / 2 - hump + slope + wave
-    return np.stack([x, y, -depth * np.cos(angle)], axis=1)
+    slope = 0.28 * h * np.maximum(number - 5, 0) * sin
+    wave = 0.07 * np.sin(5 * angle + r.uniform(0, 6.3, (24, 1)))
+    y = y0 + drop * (1 - cos) / 2 - hump + slope + wave
+    depth = who.depth * (0.62 + 0.38 * np.clip(number / 6, 0, 1))
+    return np.stack([x, y, -depth * cos], axis=2)
 
 
 def add_ribs(tubes: Tubes, who: Patient, where: Pose, chest: Chest) -> dict[str, np.ndarray]:
     """All ribs; returns the pixel centre lines of the fifth ones."""
     r = np.random.default_rng([who.seed, 2])
-    labels = {}
-    unit = who.height / 24
-    height = (0.60 if who.sex == "M" else 0.52) * unit
-    for side, name in ((-1, "right"), (1, "left")):
-        for number in range(1, RIBS + 1):
-            line = rib_line(who, chest, side, number, r)
-            t = np.linspace(0, 1, len(line))
-            tall = height * (1.05 + 0.1 * np.sin(3 * t + number) + 0.06 * np.sin(11 * t + r.uniform(0, 6)) - 0.2 * t**3)
-            # Towards the cartilage the cortex thins and fades.
-            density = 0.33 * who.bone * np.clip((1.01 - t) / 0.2, 0, 1) * (1 - 0.25 * t) * r.normal(1, 0.08)
-            density = density * np.clip(t / 0.1, 0, 1) * (0.62 if number == 1 else 1.0)
-            # Seen along its length at the side, a rib is no solid bar: marrow and gaps thin it out.
-            density = density * (1 - 0.4 * np.exp(-(((t - 0.56) / 0.2) ** 2)))
-            if number == 1:
-                tall = tall * 1.25
-            tubes.add(line, tall * r.normal(1, 0.05), 0.34 * unit, density, 0.68)
-            if number == 5:
-                labels[f"{name} rib"] = where.view.pixels(line)
-    return labels
+    lines = rib_lines(who, chest, r)
+    first = (np.arange(24) % RIBS == 0)[:, None]
+    t = np.linspace(0, 1, lines.shape[1])
+    tall = 1.05 + 0.1 * np.sin(3 * t + np.arange(24)[:, None]) - 0.2 * t**3
+    tall = (tall + 0.06 * np.sin(11 * t + r.uniform(0, 6, (24, 1)))) * r.normal(1, 0.05, (24, 1))
+    tall *= np.where(first, 1.25, 1.0) * (0.60 if who.sex == "M" else 0.52) * who.height / 24
+    # Towards the cartilage the cortex thins and fades.
+    density = 0.33 * who.bone * np.clip((1.01 - t) / 0.2, 0, 1) * (1 - 0.25 * t) * np.clip(t / 0.1, 0, 1)
+    # Seen along its length at the side, a rib is no solid bar: marrow and gaps thin it out.
+    density = density * (1 - 0.4 * np.exp(-(((t - 0.56) / 0.2) ** 2)))
+    density = density * r.normal(1, 0.08, (24, 1)) * np.where(first, 0.62, 1.0)
+    rows = np.concatenate(
+        [lines, tall[..., None], np.full((*tall.shape, 1), 0.34 * who.height / 24), density[..., None]], 2
+    )
+    tubes.add_rows(rows.reshape(-1, 6), [lines.shape[1]] * 24, [0.68] * 24)
+    return {"right rib": where.view.pixels(lines[4]), "left rib": where.view.pixels(lines[RIBS + 4])}
 
 
 def add_spine(tubes: Tubes, who: Patient) -> None:
