@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from pneumo_lib import atomic
-from pneumo_lib.data import rle
+from pneumo_lib import atomic, paths
+from pneumo_lib.data import phantom, rle
 from pneumo_lib.data.resize import resize_image
 from pneumo_lib.errors import PneumoError
 from pneumo_lib.evaluation import radiographs, removal, segmentation_object, trained, tta
@@ -87,6 +87,29 @@ def predict_files(
     atomic.write_csv(out / "masks.csv", pd.DataFrame(masks))
     atomic.write_csv(out / "predictions.csv", predictions)
     return Outcome(predictions, failures)
+
+
+def from_parameters(xrays: str, model: str, out: str) -> tuple[Path, trained.Trained, Path]:
+    """The parameters of notebooks/predict: where the X-rays are, the loaded model, and the folder to write into.
+
+    Args:
+        xrays: a DICOM file, a PNG or a folder; "phantom" stands for 24 phantoms, drawn if they are not there.
+        model: a run's folder or one with exported weights; "": exp4's of the demo runs.
+        out: folder; "": `runs/predictions/` and the name of the X-rays.
+
+    Raises:
+        PneumoError: nothing there, no finished model, or predictions in `out` already.
+    """
+    home = paths.home()
+    loaded = trained.load(Path(model).expanduser() if model else home / "runs" / "phantom-demo" / "exp4" / "seed0")
+    source = Path(xrays).expanduser() if xrays != "phantom" else phantom.write_dataset(home / "data" / "phantom-24", 24)
+    radiographs.find([source])
+    folder = Path(out).expanduser() if out else home / "runs" / "predictions" / paths.slug(source.stem)
+    if (folder / "predictions.csv").exists():
+        raise radiographs.RadiographError(
+            f"out={paths.shown(folder)} holds predictions already; choose another folder."
+        )
+    return source, loaded, folder
 
 
 def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:

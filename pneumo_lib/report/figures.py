@@ -1,7 +1,9 @@
 """Pictures of a run: a batch, the learning curves, a gallery of predictions."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
@@ -118,6 +120,17 @@ def gallery(
         loc="outside lower center", ncols=2, frameon=False, fontsize=9,
     )  # fmt: skip
     figure.suptitle(label, fontsize=11)
+    return figure
+
+
+def overlays(folder: Path, predictions: pd.DataFrame, n: int = 8) -> Figure:
+    """The X-rays with the largest predicted areas, outlined, as `predict_files` wrote them."""
+    shown = predictions.sort_values("area_px", ascending=False).head(n)
+    figure, axes = subplots(1, len(shown), figsize=(2.3 * len(shown), 2.9), squeeze=False)
+    for axis, row in zip(axes[0], shown.itertuples(), strict=True):
+        axis.imshow(plt.imread(folder / "overlay" / f"{row.name}.png"))
+        axis.set(xticks=[], yticks=[], title=f"{row.area_px} px" if row.pneumothorax else "nothing found")
+    figure.suptitle("Largest predicted regions; not for clinical use", fontsize=11)
     return figure
 
 

@@ -1,0 +1,52 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Predict X-rays of one's own
+#
+# A trained model on DICOM files or PNGs. Research software: **not for clinical use**.
+
+# %% tags=["parameters"]
+xrays: str = "phantom"  # a DICOM file, a PNG or a folder of them; phantom: 24 synthetic X-rays
+model: str = ""  # folder of a run, or of exported weights; empty: exp4 of the demo runs
+out: str = ""  # folder to write into; empty: runs/predictions/ and the name of the X-rays
+
+# %%
+from pneumo_lib.evaluation import predict_files, segmentation_object
+from pneumo_lib.report import figures
+
+source, trained, folder = predict_files.from_parameters(xrays, model, out)
+print(
+    f"{trained.name}: B-TH {trained.binarization_threshold:.3f}, R-TH {trained.removal_threshold} of {trained.image_size}² pixels"
+)
+
+# %% [markdown]
+# ## Predict
+#
+# For each X-ray a probability map, a mask, an outline on the X-ray, and (for DICOM, with highdicom installed) a DICOM
+# Segmentation. Files that cannot be read are named below and stop nothing.
+
+# %%
+outcome = predict_files.predict_files([source], trained, folder, segmentation=segmentation_object.available())
+outcome.failures or "every file was read"
+
+# %% [markdown]
+# ## What was found
+#
+# The decision is positive where a region survives both thresholds. Areas in cm² where the pixel spacing is known.
+
+# %%
+outcome.predictions.drop(columns=["experiment", "network_size_px"])
+
+# %%
+figures.overlays(folder, outcome.predictions)
