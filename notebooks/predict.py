@@ -27,7 +27,7 @@ from pneumo_lib.report import figures
 
 source, trained, folder = predict_files.from_parameters(xrays, model, out)
 print(
-    f"{trained.name}: B-TH {trained.binarization_threshold:.3f}, R-TH {trained.removal_threshold} of {trained.image_size}² pixels"
+    f"{trained.name}: B-TH {trained.binarization_threshold:.3f}, R-TH {trained.removal_threshold} at {trained.image_size} px"
 )
 
 # %% [markdown]

@@ -24,13 +24,15 @@ profile: str = "demo"  # paper (hours on a GPU), demo (minutes on two cores), sm
 seed: int = 0  # of weights, order and augmentation; another seed is a repeat
 split: str = "auto"  # patient, deck, follow-up; auto: patient where patients are known, else deck
 patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
+weights: str = "auto"  # imagenet, none (random), or a .safetensors file; auto: as the profile says
+accumulate: int = 1  # forward passes a step, where a batch does not fit into memory
 force: bool = False  # train from the beginning although weights are there
 
 # %%
 from pneumo_lib import runs, training
 from pneumo_lib.report import figures, tables
 
-run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients)
+run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients, weights=weights)
 first_stage = run.first_stage()
 print(f"{run.experiment.name}: {run.experiment.question} ({run.label})")
 
@@ -41,6 +43,12 @@ print(f"{run.experiment.name}: {run.experiment.question} ({run.label})")
 
 # %%
 tables.settings(run.experiment)
+
+# %% [markdown]
+# What differs from the pipeline before it:
+
+# %%
+tables.differences(run.experiment)
 
 # %% [markdown]
 # ## The data
@@ -59,10 +67,12 @@ figures.batch(run.source.part("train", run.experiment.stage1.image_size), run.la
 # What will be done, then the doing. A run that is cut off goes on where it was when it is started again.
 
 # %%
-training.plan(run.experiment, run.source)
+training.plan(run.experiment, run.source, run.folder, run.initial)
 
 # %%
-result = training.train(run.experiment, run.source, run.folder, seed=run.seed, first_stage=first_stage, force=force)
+result = training.train(
+    run.experiment, run.source, run.folder, run.seed, first_stage, force, initial=run.initial, accumulate=accumulate
+)
 
 # %% [markdown]
 # Training loss far below validation loss means that the network knows its images by heart. The dotted line parts the stages.
@@ -76,6 +86,12 @@ figures.curves(result.history, f"{run.experiment.name}, {run.label}")
 
 # %%
 tables.stages(result.stages, run)
+
+# %% [markdown]
+# What it cost, of every session if it was cut off; images a second count training alone, not validation.
+
+# %%
+result.cost()
 
 # %% [markdown]
 # ## A look at validation images
