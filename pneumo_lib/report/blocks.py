@@ -54,7 +54,6 @@ def write_all(sets: dict[str, list[Record]]) -> dict[str, str]:
         "thresholds": _thresholds(sets),
         "optimism": _optimism(first),
         "gallery": _galleries(sets),
-        "explorer": NOTHING,
         "pipelines": reference.pipelines(),
         "registry": reference.registry(),
         "profiles": reference.profiles(),

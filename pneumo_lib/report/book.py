@@ -17,7 +17,7 @@ from pathlib import Path
 import matplotlib
 
 import pneumo_lib
-from pneumo_lib import atomic
+from pneumo_lib import atomic, paths
 from pneumo_lib.experiments import EXPERIMENTS
 from pneumo_lib.report import blocks, comparison, experiment_pages, page
 from pneumo_lib.report.markdown import command
@@ -58,6 +58,7 @@ def write(book: Path) -> None:
         update(book / "experiments" / f"{name}.md", text)
     _notebooks(book / "runs")
     _galleries(book / "generated" / "figures", sets)
+    _explorer(book, sets)
     _figures(book / "generated" / "figures", sets)
 
 
@@ -101,6 +102,29 @@ def _galleries(folder: Path, sets: dict) -> None:
         if picture and not (path.is_file() and path.read_bytes() == picture):
             with atomic.replacing(path) as temporary:
                 temporary.write_bytes(picture)
+
+
+def _explorer(book: Path, sets: dict) -> None:
+    """The explorer's data: of the best run whose predictions are still there, else the committed ones."""
+    script = book / "generated" / "static" / "explorer-data.js"
+    committed = paths.home() / "results" / "explorer-data.js"
+    found = [record for records in sets.values() for record in records]
+    candidates = [record for record in found if (record.folder / "test.npy").is_file()]
+    if candidates:
+        best = comparison.best(candidates)
+        if not script.is_file() or script.stat().st_mtime < (best.folder / "record.json").stat().st_mtime:
+            from pneumo_lib.report import explorer
+
+            if made := explorer.of_record(best):
+                explorer.write(script, made)
+    elif committed.is_file():
+        update(script, committed.read_text())
+    else:
+        script.unlink(missing_ok=True)
+    page_part = (book / "sweep" / "explorer.html.inc").read_text()
+    there = f"```{{raw}} html\n{page_part}```\n" if script.is_file() else blocks.NOTHING
+    script.parent.mkdir(parents=True, exist_ok=True)
+    update(book / "generated" / "explorer.md", there)
 
 
 def _figures(folder: Path, sets: dict) -> None:

@@ -45,7 +45,7 @@ def loss() -> Figure:
         what = "probability of every pixel" if share == 0 else "probability of the true pixels"
         axis.set(title=title, xlabel=what, yscale="log", ylim=(1e-6, 2))
         axis.grid(alpha=0.3)
-    axes[0].set_ylabel("size of the gradient, summed over these pixels")
+    axes[0].set_ylabel("size of the gradient, summed")
     axes[0].legend(frameon=False)
     sns.despine(figure)
     return figure
@@ -110,5 +110,5 @@ def averaging() -> Figure:
     axis.plot(*path[-15:].mean(axis=0), "*", color=DECK, markersize=18, label="their mean")
     axis.plot(0, 0, "+", color="black", markersize=12, label="minimum of the loss")
     axis.set(xlabel="one weight", ylabel="another weight", xticks=[], yticks=[])
-    axis.legend(frameon=False, loc="upper right", fontsize=9)
+    figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
     return figure

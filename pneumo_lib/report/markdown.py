@@ -1,5 +1,7 @@
 """Tables as MyST Markdown, the language of the book's pages."""
 
+import re
+
 import pandas as pd
 
 
@@ -22,5 +24,11 @@ def command(*lines: str) -> str:
 
 
 def _row(cells: list) -> str:
+    return "| " + " | ".join(map(_cell, cells)) + " |"
+
+
+def _cell(value) -> str:
     # A bar would start a new cell, a line break a new row.
-    return "| " + " | ".join(" ".join(str(cell).replace("|", "\\|").split()) for cell in cells) + " |"
+    text = " ".join(str(value).replace("|", "\\|").split())
+    # Intervals break before their bracket, if they must, not within it: word joiners beside the dash, and a true minus.
+    return re.sub(r"(?<![\w`.-])-(?=\d)", "\u2212", re.sub(r"(?<=\d)–(?=[-\d])", "\u2060–\u2060", text))

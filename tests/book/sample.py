@@ -1,6 +1,7 @@
 """Records and executed notebooks of five invented runs: what the book is built from, without a trained model."""
 
 import base64
+import shutil
 from pathlib import Path
 
 import cv2
@@ -10,12 +11,38 @@ import pandas as pd
 
 from pneumo_lib import experiments
 from pneumo_lib.evaluation.sweep_result import Counts
-from pneumo_lib.report import records, scores
+from pneumo_lib.report import explorer, records, scores
 
+REPOSITORY = Path(__file__).resolve().parents[2]
+MADE = shutil.ignore_patterns("_build", "generated", "runs", "exp?.md")
 LABEL = "phantom data, demo profile"
 IMAGES = {"train": 280, "validation": 60, "test": 60}
 POSITIVE = {"train": 62, "validation": 13, "test": 14}
 PROGRESS = "exp1, stage 1:  17%|█▋        | 3/18"
+
+
+def write_project(folder: Path) -> None:
+    """All that the book is built from, in a folder of its own, with invented runs and an invented explorer."""
+    shutil.copytree(REPOSITORY / "book", folder / "book", ignore=MADE)
+    for name in ("_config.yml", "_toc.yml"):
+        shutil.copy(REPOSITORY / name, folder / name)
+    for name in ("pneumo_lib", "notebooks"):
+        (folder / name).symlink_to(REPOSITORY / name)
+    write_runs(folder / "runs" / "phantom-demo")
+    write_runs(folder / "results" / "phantom-demo", seeds=(0, 1), notebooks=False)
+    explorer.write(folder / "results" / "explorer-data.js", explorer.bundle(*maps(), (0.5, 64), LABEL))
+
+
+def maps(n: int = 20, size: int = 128) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Invented images, probability maps and true masks; the last half of them without a true pixel."""
+    random = np.random.default_rng(0)
+    noise = random.standard_normal((n, size, size)).astype(np.float32)
+    smooth = np.stack([cv2.GaussianBlur(one, (0, 0), 6) for one in noise])
+    probability = 1 / (1 + np.exp(-18 * (smooth - 0.05)))
+    truth = np.stack([cv2.GaussianBlur(one, (0, 0), 8) for one in noise]) > 0.04
+    truth[n // 2 :] = False
+    probability[n // 2 :] *= 0.6
+    return np.full((n, size, size), 90, np.uint8), probability.astype(np.float32), truth
 
 
 def write_runs(root: Path, seeds: tuple[int, ...] = (0,), notebooks: bool = True) -> None:

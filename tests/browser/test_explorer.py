@@ -1,0 +1,108 @@
+"""The explorer in a browser shows what the library's sweep counts, by mouse or keyboard."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pneumo_lib.evaluation import removal
+from pneumo_lib.evaluation.sweep import sweep
+
+ADDRESS = "book/sweep/explorer.html"
+
+
+@pytest.fixture(scope="module")
+def page(browser, site):
+    opened = browser.new_page(viewport={"width": 1280, "height": 900})
+    opened.goto((site / ADDRESS).as_uri(), wait_until="load")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def swept(sample):
+    _, probability, truth = sample.maps()
+    return sweep(probability, truth, removal_thresholds=[0, 64, 128, 192, 256])
+
+
+@pytest.fixture(scope="module")
+def bundle(site):
+    script = (site / "_static" / "explorer-data.js").read_text()
+    return json.loads(script.removeprefix("window.pneumoBundle = ").rstrip(";\n"))
+
+
+def _shown(page, name: str) -> str:
+    return page.locator(f"#threshold-explorer [data-is={name}]").inner_text()
+
+
+def _set(page, image: int, b: int, r: int) -> None:
+    page.evaluate(
+        """([image, b, r]) => {
+            const root = document.getElementById("threshold-explorer");
+            root.querySelectorAll("[data-is=images] input")[image].click();
+            for (const [name, value] of [["bth", b], ["rth", r]]) {
+                const slider = root.querySelector(`[data-is=${name}]`);
+                slider.value = value;
+                slider.dispatchEvent(new Event("input"));
+            }
+        }""",
+        [image, b, r],
+    )
+
+
+def test_shows_what_the_sweep_counts(page, swept, bundle):
+    dsc, mean = swept.dsc(), swept.mean("dsc")
+    for image in range(len(bundle["images"])):
+        n = bundle["images"][image]["number"]
+        for b in (0, 1, 137, 300, 455, 700):
+            for r in range(5):
+                _set(page, image, b, r)
+                assert int(_shown(page, "predicted")) == swept.predicted_px[n, b, r]
+                assert int(_shown(page, "intersection")) == swept.intersection_px[n, b, r]
+                assert float(_shown(page, "dsc")) == pytest.approx(dsc[n, b, r], abs=5.1e-5)
+                assert float(_shown(page, "mean")) == pytest.approx(mean[b, r], abs=5.1e-5)
+
+
+def test_paints_what_the_library_keeps(page, sample, bundle):
+    _, probability, _ = sample.maps()
+    _set(page, 0, 300, 1)
+    painted = page.evaluate(
+        """() => {
+            const canvas = document.querySelector("#threshold-explorer [data-is=picture]");
+            return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data];
+        }"""
+    )
+    size = bundle["size"]
+    colours = np.array(painted).reshape(size, size, 4)[..., :3].astype(int)
+    kept = removal.apply(probability[bundle["images"][0]["number"]], bundle["thresholds"][300], 64)
+    # The images are grey 90; the predicted mask is tinted blue, true outlines orange.
+    blue = colours[..., 2] - colours[..., 0] > 20
+    orange = colours[..., 0] - colours[..., 2] > 20
+    assert (blue == kept)[~orange].all()
+    assert blue.any()
+
+
+def test_works_with_the_keyboard(page, bundle):
+    _set(page, 0, 300, 1)
+    page.locator("#threshold-explorer [data-is=bth]").focus()
+    page.keyboard.press("ArrowRight")
+    assert _shown(page, "bth-value") == f"{bundle['thresholds'][301]:.3f}"
+    page.keyboard.press("Tab")
+    page.keyboard.press("ArrowRight")
+    assert _shown(page, "rth-value") == "128 pixels"
+    before = page.url
+    page.locator("#threshold-explorer [data-is=images] input").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.locator("#threshold-explorer [data-is=images] input").nth(1).is_checked()
+    assert page.url == before
+
+
+def test_jumps_to_the_chosen_and_the_decks_pair(page, bundle):
+    page.locator("#threshold-explorer [data-is=to-deck]").click()
+    assert _shown(page, "bth-value") == f"{bundle['deck'][0]:.3f}"
+    page.locator("#threshold-explorer [data-is=to-chosen]").click()
+    assert _shown(page, "bth-value") == f"{bundle['chosen'][0]:.3f}"
+
+
+def test_is_small(site):
+    assert sum((site / "_static" / name).stat().st_size for name in ("explorer.js", "explorer-data.js")) < 3e6

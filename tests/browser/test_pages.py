@@ -1,0 +1,152 @@
+"""Every page of the book in a browser: whole, offline, without debris, readable and accessible."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DEBRIS = re.compile(r"Traceback \(most recent|it/s\]|s/it\]|\d+%\|[█▏▎▍▌▋▊▉ ]|<Figure size|\{\{|nan\b")
+# Faults of the theme's own scripts and controls, which a page cannot mend.
+THEME_ERRORS = ("THEBE_JS_URL",)
+
+
+def _files(node: dict) -> list[str]:
+    found = [node.get("file") or node.get("root")]
+    for key in ("parts", "chapters", "sections"):
+        for child in node.get(key, []):
+            found += _files(child)
+    return [name for name in found if name]
+
+
+PAGES = _files(yaml.safe_load((REPOSITORY / "_toc.yml").read_text()))
+
+
+@pytest.fixture(scope="module")
+def visits(browser, site):
+    """What happened when each page was opened on a wide screen: requests, errors, broken images, text, images without alt."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    found = {}
+    for name in PAGES:
+        page, seen = context.new_page(), {"requests": [], "errors": []}
+        page.on("request", lambda request, seen=seen: seen["requests"].append(request.url))
+        page.on("pageerror", lambda error, seen=seen: seen["errors"].append(str(error)))
+        page.on("requestfailed", lambda request, seen=seen: seen["errors"].append(f"failed: {request.url}"))
+        page.goto((site / f"{name}.html").as_uri(), wait_until="load")
+        found[name] = seen | page.evaluate(
+            """() => {
+                const images = [...document.querySelectorAll("article img")];
+                const headings = [...document.querySelectorAll("article :is(h1, h2, h3, h4)")];
+                return {
+                    text: document.querySelector("article").innerText,
+                    broken: images.filter((one) => one.complete && !one.naturalWidth).map((one) => one.src),
+                    silent: images.filter((one) => !one.alt.trim()).map((one) => one.src),
+                    levels: headings.map((one) => +one.tagName[1]),
+                };
+            }"""
+        )
+        page.close()
+    context.close()
+    return found
+
+
+def test_no_page_asks_another_host(visits):
+    foreign = {
+        name: [url for url in one["requests"] if not url.startswith(("file:", "data:", "blob:"))]
+        for name, one in visits.items()
+    }
+    assert not {name: urls for name, urls in foreign.items() if urls}
+
+
+def test_no_page_has_an_error_or_a_broken_image(visits):
+    faults = {
+        name: one["broken"] + [error for error in one["errors"] if not any(known in error for known in THEME_ERRORS)]
+        for name, one in visits.items()
+    }
+    assert not {name: found for name, found in faults.items() if found}
+
+
+def test_no_page_shows_debris(visits):
+    assert not {name: found[0] for name, one in visits.items() if (found := DEBRIS.findall(one["text"]))}
+
+
+def test_figures_have_alternative_text(visits):
+    # Figures of executed notebooks are described by the text above them.
+    assert not {
+        name: one["silent"] for name, one in visits.items() if one["silent"] and not name.startswith("book/runs/")
+    }
+
+
+def test_headings_are_in_order(visits):
+    for name, one in visits.items():
+        levels = one["levels"]
+        assert levels[0] == 1 and levels.count(1) == 1, name
+        assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False)), (name, levels)
+
+
+def test_comparison_holds_the_numbers_of_the_records(visits, project):
+    text = re.sub("[\u2060]", "", visits["book/results/comparison"]["text"])
+    answer = re.sub("[\u2060]", "", visits["book/index"]["text"])
+    for path in sorted((project / "runs").glob("**/record.json")):
+        values = json.loads(path.read_text())
+        for stage in values["stages"]:
+            assert f"{stage['validation']['val_stepwise_iou']:.3f}" in text
+        mean, low, high = values["test"]["chosen on validation"]["scores"]["dsc"]
+        assert f"{mean:.3f} ({low:.3f}–{high:.3f})" in text
+        assert f"{mean:.3f} ({low:.3f}–{high:.3f})" in answer
+
+
+def test_paper_and_deck_stand_beside_ours_labelled(visits):
+    text = visits["book/results/comparison"]["text"]
+    for number in ("0.7242", "0.7149", "0.7850", "0.7846", "0.8356", "0.8347"):
+        assert number in text
+    assert "phantom data, demo profile; seed 0" in text
+    assert "phantom data, demo profile; seeds 0, 1" in text
+
+
+def test_experiment_pages_differ_only_in_content(visits):
+    headings = {name: visits[f"book/experiments/exp{number}"]["levels"] for number, name in enumerate("12345", 1)}
+    assert len({tuple(levels) for levels in headings.values()}) == 1
+
+
+def test_executed_notebooks_are_pages_without_their_progress(visits, sample):
+    text = visits["book/runs/exp1/train"]["text"]
+    assert "exp1: train" in text
+    assert sample.PROGRESS not in text
+
+
+def test_narrow_screens_do_not_scroll_sideways(browser, site):
+    context = browser.new_context(viewport={"width": 390, "height": 800})
+    page, wide = context.new_page(), {}
+    for name in PAGES:
+        page.goto((site / f"{name}.html").as_uri(), wait_until="load")
+        over = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if over > 1:
+            wide[name] = over
+    context.close()
+    assert not wide
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_accessible(browser, site, axe, scheme):
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme)
+    page, found = context.new_page(), {}
+    pages = [
+        "book/index",
+        "book/method/loss",
+        "book/experiments/exp4",
+        "book/sweep/explorer",
+        "book/results/comparison",
+        "book/teach/exercises",
+    ]
+    for name in pages:
+        page.goto((site / f"{name}.html").as_uri(), wait_until="load")
+        page.evaluate(axe)
+        report = page.evaluate("axe.run('article', {resultTypes: ['violations']})")
+        serious = [one for one in report["violations"] if one["impact"] in ("serious", "critical")]
+        if serious:
+            found[name] = {one["id"]: [node["html"][:160] for node in one["nodes"][:3]] for one in serious}
+    context.close()
+    assert not found
