@@ -246,3 +246,12 @@ def differences(experiment: Experiment, other: Experiment) -> dict[str, tuple]:
     return {
         key: (theirs[key], mine[key]) for key in mine if key not in ("name", "question") and mine[key] != theirs[key]
     }
+
+
+def previous(experiment: Experiment) -> Experiment | None:
+    """The pipeline before this one, at the same scale: exp1's is none, a variant's the pipeline that it varies."""
+    names = list(EXPERIMENTS)
+    if experiment.name not in names:
+        return get(experiment.name.partition("-")[0], experiment.profile)
+    position = names.index(experiment.name)
+    return get(names[position - 1], experiment.profile) if position else None

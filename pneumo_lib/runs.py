@@ -8,7 +8,8 @@ import pandas as pd
 from pneumo_lib import experiments, paths
 from pneumo_lib.data import source
 from pneumo_lib.errors import PneumoError
-from pneumo_lib.model import weights
+from pneumo_lib.model import initial as initial_weights
+from pneumo_lib.model import weights as weight_files
 
 
 class RunError(PneumoError):
@@ -26,7 +27,22 @@ class Trained:
     def read(cls, stages: list[Path]) -> "Trained":
         """From the weights files of the stages and the tables beside them."""
         history = pd.concat([pd.read_csv(path.with_suffix(".csv")) for path in stages], ignore_index=True)
-        return cls(history, [weights.about(path) for path in stages])
+        return cls(history, [weight_files.about(path) for path in stages])
+
+    def cost(self) -> pd.DataFrame:
+        """What each stage took: device, time, speed, memory."""
+        titles = [f"stage {stage['settings']['stage']}" for stage in self.stages]
+        return pd.DataFrame(
+            {
+                title: {
+                    "device": f"{cost.get('processes', 1)} x {cost['device']}",
+                    "minutes": round(cost["seconds_training"] / 60, 1),
+                    "images a second": cost["images_per_second"],
+                    "peak memory, GB": cost.get("peak_memory_gb", "not measured"),
+                }
+                for title, cost in zip(titles, (stage["cost"] for stage in self.stages), strict=True)
+            }
+        ).T
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,8 @@ class Run:
     experiment: experiments.Experiment
     source: source.Source
     seed: int
+    # What the first stage starts from; `None`: the encoder weights that the experiment names.
+    initial: initial_weights.Initial | None = None
 
     @property
     def folder(self) -> Path:
@@ -117,11 +135,12 @@ def start(
     seed: int = 0,
     split: str = "auto",
     patients: str = "",
+    weights: str = "auto",
 ) -> Run:
     """Checks a notebook's parameters and gives the run that they name; nothing is written yet.
 
     Raises:
-        ExperimentError, SourceError, RunError: a wrong value; the sentence lists the valid ones.
+        ExperimentError, SourceError, WeightsError, RunError: a wrong value; the sentence lists the valid ones.
     """
     experiment = experiments.get(exp, profile)
     # bool is an int to Python, and papermill turns `-p seed 1.5` into a float and `-p seed x` into a string.
@@ -130,4 +149,5 @@ def start(
     for name, value in (("data", data), ("split", split), ("patients", patients)):
         if not isinstance(value, str):
             raise RunError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")
-    return Run(experiment, source.open_source(data, experiments.get_profile(profile), split, patients), seed)
+    opened = source.open_source(data, experiments.get_profile(profile), split, patients)
+    return Run(experiment, opened, seed, initial_weights.choose(weights))

@@ -17,20 +17,28 @@ Key = tuple[int, int]
 
 
 class EpochOrder(Sampler[Key]):
-    """(epoch, position) in an order of its own for each epoch; Lightning calls `set_epoch`."""
+    """(epoch, position) in an order of its own for each epoch; Lightning calls `set_epoch`.
 
-    def __init__(self, n_images: int, seed: int, stage: int):
-        self.n_images, self.seed, self.stage, self.epoch = n_images, seed, stage, 0
+    An incomplete last batch is left out of an epoch unless it is the only one. (Our choice: its batch norm statistics would
+    come from few images, and the shuffle leaves out others each time.) Several processes share out each batch.
+
+    Attributes:
+        used: images an epoch, of all processes.
+    """
+
+    def __init__(self, n_images: int, batch_size: int, seed: int, stage: int, rank: int = 0, world: int = 1):
+        self.n_images, self.seed, self.stage, self.rank, self.world, self.epoch = n_images, seed, stage, rank, world, 0
+        self.used = n_images - n_images % (batch_size if n_images >= batch_size else world)
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return self.n_images
+        return self.used // self.world
 
     def __iter__(self) -> Iterator[Key]:
         order = np.random.default_rng((self.seed, self.stage, self.epoch)).permutation(self.n_images)
-        return iter([(self.epoch, int(position)) for position in order])
+        return iter([(self.epoch, int(position)) for position in order[self.rank : self.used : self.world]])
 
 
 class TrainingImages(Dataset):
@@ -65,23 +73,30 @@ class PlainImages(Dataset):
         )[None]
 
 
-def training_loader(part: Part, batch_size: int, seed: int, stage: int, workers: int) -> DataLoader:
-    """Shuffled, augmented batches; an incomplete last batch is left out of an epoch unless it is the only one.
+def training_loader(
+    part: Part, batch_size: int, seed: int, stage: int, workers: int, rank: int = 0, world: int = 1, accumulate: int = 1
+) -> DataLoader:
+    """Shuffled, augmented batches, see `EpochOrder`.
 
-    (Our choice: its batch norm statistics would come from few images, and the shuffle leaves out others each time.)
+    Args:
+        batch_size: images an optimiser step, of all processes and all accumulated passes together.
+        workers: loader processes.
+        rank, world: which process of how many this is.
+        accumulate: forward passes an optimiser step.
     """
     return DataLoader(
         TrainingImages(part, seed, stage),
-        batch_size=batch_size,
-        sampler=EpochOrder(len(part), seed, stage),
-        drop_last=len(part) >= batch_size,
+        batch_size=batch_size // (world * accumulate),
+        sampler=EpochOrder(len(part), batch_size, seed, stage, rank, world),
         **_worker_options(workers),
     )
 
 
-def validation_loader(part: Part, batch_size: int) -> DataLoader:
-    """Plain batches in the order of the part."""
-    return DataLoader(PlainImages(part), batch_size=batch_size)
+def validation_loader(part: Part, batch_size: int, rank: int = 0, world: int = 1) -> DataLoader:
+    """Plain batches in the order of the part; several processes take turns, and each has one at least."""
+    size = max(1, min(batch_size, len(part) // world))
+    batches = [list(range(first, min(first + size, len(part)))) for first in range(0, len(part), size)]
+    return DataLoader(PlainImages(part), batch_sampler=batches[rank::world])
 
 
 def default_workers(device: str) -> int:

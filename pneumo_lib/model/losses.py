@@ -4,11 +4,18 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pneumo_lib.model import ranks
 
-def soft_dice_loss(logits: torch.Tensor, target: torch.Tensor, smooth: float = 1.0) -> torch.Tensor:
+
+def soft_dice_loss(
+    logits: torch.Tensor, target: torch.Tensor, smooth: float = 1.0, over_ranks: bool = False
+) -> torch.Tensor:
     """1 - (2 |X n Y| + smooth) / (|X| + |Y| + smooth) with X = sigmoid(logits), over the whole batch at once.
 
     Shape: `logits` float and `target` float or bool, both (N, 1, H, W); returns a scalar in 0..1.
+
+    Args:
+        over_ranks: the batch is spread over several processes; the loss is that of all of it, on each of them.
 
     Source: the deck's DSCL; flattening the batch and smooth = 1 from the follow-up code. On a batch without any
     pneumothorax the term is 1 - smooth / (|X| + smooth): it is not zero and still pushes probabilities down, but hardly
@@ -16,12 +23,16 @@ def soft_dice_loss(logits: torch.Tensor, target: torch.Tensor, smooth: float = 1
     """
     probability = torch.sigmoid(logits).flatten()
     target = target.flatten().to(probability.dtype)
-    overlap = (probability * target).sum()
-    return 1 - (2 * overlap + smooth) / (probability.sum() + target.sum() + smooth)
+    sums = torch.stack([(probability * target).sum(), probability.sum(), target.sum()])
+    overlap, predicted, true = ranks.total(sums) if over_ranks else sums
+    return 1 - (2 * overlap + smooth) / (predicted + true + smooth)
 
 
 class BCEDiceLoss(nn.Module):
     """Mean binary cross entropy plus soft Dice loss, from logits (N, 1, H, W) and a target of the same shape.
+
+    In training mode with several processes the Dice term is that of the batch of all of them; the BCE term is each
+    process's own, whose mean over processes is that of the whole batch.
 
     Source: the deck; equal weights (follow-up code).
     """
@@ -33,4 +44,5 @@ class BCEDiceLoss(nn.Module):
     def forward(self, logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
         # In float32 whatever the mixed precision: sums over a batch of 512x512 masks overflow bfloat16's 8 bits.
         logits, target = logits.float(), target.float()
-        return F.binary_cross_entropy_with_logits(logits, target) + soft_dice_loss(logits, target, self.smooth)
+        dice = soft_dice_loss(logits, target, self.smooth, over_ranks=self.training)
+        return F.binary_cross_entropy_with_logits(logits, target) + dice

@@ -3,7 +3,19 @@
 import numpy as np
 import segmentation_models_pytorch as smp
 import torch
+from huggingface_hub import constants
+from huggingface_hub.errors import HfHubHTTPError
+from safetensors import SafetensorError
+from segmentation_models_pytorch.encoders import encoders
 from torch import nn
+
+from pneumo_lib.errors import PneumoError
+
+ENCODER = "resnet34"
+
+
+class WeightsError(PneumoError):
+    """Weights that are missing, damaged or another network's."""
 
 
 def build(experiment, pretrained: bool = True) -> nn.Module:
@@ -17,6 +29,9 @@ def build(experiment, pretrained: bool = True) -> nn.Module:
         Module that maps float (N, C, H, W) in 0..1 to logits float (N, 1, H, W); H and W are multiples of 32.
         Its attribute `channels` is C.
 
+    Raises:
+        WeightsError: the ImageNet weights are neither in the local cache nor to be downloaded; says how to get them.
+
     Source: the deck names U-Net, ResNet-34 and ImageNet; decoder 256-128-64-32-16, nearest upsampling and batch norm come
     from the follow-up code and are the library's defaults. With one channel the library sums the ImageNet filters of the
     first layer over their three input channels, which equals feeding the grey image three times.
@@ -25,9 +40,23 @@ def build(experiment, pretrained: bool = True) -> nn.Module:
     same function and numerically safer.
     """
     encoder_weights = experiment.encoder_weights if pretrained else None
-    model = smp.Unet("resnet34", encoder_weights=encoder_weights, in_channels=experiment.channels, classes=1)
+    try:
+        model = smp.Unet(ENCODER, encoder_weights=encoder_weights, in_channels=experiment.channels, classes=1)
+    except (OSError, HfHubHTTPError, SafetensorError) as error:
+        raise WeightsError(_how_to_get(encoder_weights, error)) from error
     model.channels = experiment.channels
     return model
+
+
+def _how_to_get(encoder_weights: str, error: Exception) -> str:
+    source = encoders[ENCODER]["pretrained_settings"][encoder_weights]
+    folder = f"models--{source['repo_id'].replace('/', '--')}"
+    return (
+        f"the {encoder_weights} weights of {ENCODER} could not be loaded ({type(error).__name__}); where there is a network, "
+        f"run `hf download {source['repo_id']} config.json model.safetensors --revision {source['revision']}`, copy the "
+        f"folder {folder} from its cache (~/.cache/huggingface/hub) to {constants.HF_HUB_CACHE}, or choose other weights: "
+        "-p weights none, or a .safetensors file."
+    )
 
 
 def as_input(images: np.ndarray, channels: int, device: torch.device | str = "cpu") -> torch.Tensor:

@@ -1,25 +1,27 @@
 """Trained weights on disk: safetensors with their configuration inside, read without unpickling anything."""
 
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
 from pneumo_lib import atomic, paths
-from pneumo_lib.errors import PneumoError
+from pneumo_lib.model import unet
+from pneumo_lib.model.unet import WeightsError
 
-
-class WeightsError(PneumoError):
-    """A weights file that is missing, damaged or another network's."""
+_FIRST = "conv1.weight"
 
 
 def write(path: Path, model: nn.Module, about: dict) -> None:
     """Writes the network's weights, and `about` (plain values) in the file's header."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     with atomic.replacing(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata={"about": json.dumps(about)}))
+        temporary.write_bytes(save(tensors, metadata={"about": json.dumps(about), "format": "pt"}))
 
 
 def about(path: Path) -> dict:
@@ -43,14 +45,73 @@ def load(path: Path, model: nn.Module) -> nn.Module:
     Raises:
         WeightsError: missing, damaged, or of a network with other layers or channels.
     """
+    state = _read(path)
     try:
-        model.load_state_dict(load_file(path))
-    except FileNotFoundError as error:
-        raise WeightsError(f"{paths.shown(path)} is missing; train the experiment first.") from error
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{paths.shown(path)} is damaged ({error}); delete it and train again.") from error
+        model.load_state_dict(state)
     except RuntimeError as error:
         raise WeightsError(
             f"{paths.shown(path)} holds weights of another network; check the experiment's channels."
         ) from error
     return model
+
+
+def load_start(path: Path, model: nn.Module) -> nn.Module:
+    """Puts weights to start training from into `model`: those of the whole network, or of a ResNet34 encoder alone.
+
+    Accepted names: the network's own (`encoder.*`, `decoder.*`, `segmentation_head.*`, as `write` writes them) or the
+    encoder's, with `encoder.` before them or not (`conv1.weight`, `layer1.0.bn1.bias`, ..., as torchvision and
+    segmentation-models-pytorch have them); a classifier, `fc.*`, is left out. Three input channels are summed where the
+    network has one, as `unet.build` does.
+
+    Raises:
+        WeightsError: missing, damaged, or other names or shapes.
+    """
+    state = {name.removeprefix("encoder."): tensor for name, tensor in _read(path).items()}
+    whole = any(name.startswith("decoder.") for name in state)
+    state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
+    first = state.get(_FIRST)
+    if first is not None and first.shape[1] == 3 and model.channels == 1:
+        state[_FIRST] = first.sum(1, keepdim=True)
+    outside = ("decoder.", "segmentation_head.")
+    try:
+        if whole:
+            model.load_state_dict({n if n.startswith(outside) else f"encoder.{n}": t for n, t in state.items()})
+        else:
+            model.encoder.load_state_dict(state)
+    except RuntimeError as error:
+        raise WeightsError(
+            f"{paths.shown(path)} holds neither the weights of this network (encoder.*, decoder.*, segmentation_head.*) "
+            f"nor those of a {unet.ENCODER} encoder (conv1.weight, layer1.0.conv1.weight, ...), in its shapes."
+        ) from error
+    return model
+
+
+def export(source, folder: Path) -> Path:
+    """Weights as segmentation-models-pytorch keeps them, for `smp.from_pretrained(folder)` and for this package alike.
+
+    Args:
+        source: a run, or a weights file of this package; thresholds chosen beside it come along.
+        folder: gets `model.safetensors` and `config.json`.
+
+    Raises:
+        WeightsError: see `about` and `load`.
+    """
+    path, folder = Path(getattr(source, "final_weights", source)), Path(folder)
+    found = about(path)
+    channels = found["settings"]["experiment"]["channels"]
+    model = load(path, unet.build(SimpleNamespace(channels=channels), pretrained=False))
+    write(folder / "model.safetensors", model, found)
+    atomic.write_json(folder / "config.json", model.config | {"_model_class": type(model).__name__})
+    thresholds = path.with_name("thresholds.json")
+    if thresholds.is_file():
+        shutil.copyfile(thresholds, folder / thresholds.name)
+    return folder
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise WeightsError(f"{paths.shown(path)} is missing; train the experiment first.") from error
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{paths.shown(path)} is damaged ({error}); delete it and train again.") from error

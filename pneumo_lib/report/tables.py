@@ -28,6 +28,18 @@ def settings(experiment: experiments.Experiment) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").drop(index=["name", "question"])
 
 
+def differences(experiment: experiments.Experiment) -> pd.DataFrame:
+    """One row a setting that differs from the pipeline before, see `experiments.previous`; none for the first."""
+    before = experiments.previous(experiment)
+    found = experiments.differences(experiment, before) if before else {}
+    for name in ("stage1", "stage2"):
+        if name in found:
+            found[name] = (getattr(before, name), getattr(experiment, name))
+    columns = [before.name if before else "before", experiment.name]
+    rows = {key: [text(value) for value in pair] for key, pair in found.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
+
+
 def text(value) -> str:
     """A setting as a table shows it."""
     if isinstance(value, experiments.Stage):

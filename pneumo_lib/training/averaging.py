@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 import lightning.pytorch as lightning
 import torch
-from torch import nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
 
@@ -42,7 +41,8 @@ class WeightAveraging(lightning.Callback):
         self._state = state_dict
 
     @torch.no_grad()
-    def finish(self, model: nn.Module, inputs: Iterable[torch.Tensor], device: torch.device) -> None:
-        """Puts the mean weights into `model` and estimates its batch-norm statistics again, in one pass over `inputs`."""
+    def finish(self, module, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
+        """Puts the mean weights into `module` and estimates its batch-norm statistics again, in one pass over `batches`."""
+        model, device = module.model, module.trainer.strategy.root_device
         model.load_state_dict(self.average.module.state_dict())
-        update_bn(inputs, model.to(device), device)
+        update_bn((module.input_of(images.to(device)) for images, _ in batches), module.to(device).model, device)

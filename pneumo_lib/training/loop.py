@@ -3,20 +3,18 @@
 import math
 
 import lightning.pytorch as lightning
+import numpy as np
 import torch
 from torch import nn
 
 from pneumo_lib import metrics
-from pneumo_lib.errors import PneumoError
 from pneumo_lib.experiments import Experiment
+from pneumo_lib.model import ranks
 from pneumo_lib.model.losses import BCEDiceLoss
+from pneumo_lib.training.checkpoints import TrainingError
 
 # On a GPU, asking for the loss's value stalls the queue, so that it is asked for only every so many steps.
 _STEPS_BETWEEN_CHECKS_ON_GPU = 50
-
-
-class TrainingError(PneumoError):
-    """Training that cannot start or go on."""
 
 
 class Segmentation(lightning.LightningModule):
@@ -65,8 +63,9 @@ class Segmentation(lightning.LightningModule):
 
     def epoch_summary(self) -> dict[str, float]:
         """The epoch's mean training loss and its learning rate, for a callback at its end."""
+        mean = float(ranks.total(self._loss_sum)) / ranks.world() / self.trainer.num_training_batches
         return {
-            "train_loss": float(self._loss_sum) / self.trainer.num_training_batches,
+            "train_loss": mean,
             "learning_rate": self.plateau.optimizer.param_groups[0]["lr"],
         }
 
@@ -83,8 +82,10 @@ class Segmentation(lightning.LightningModule):
         self._counts.append(torch.stack([m.flatten(1).sum(1) for m in (predicted, truth, predicted & truth)]))
 
     def on_validation_epoch_end(self) -> None:
-        counts = torch.cat(self._counts, dim=1).cpu().numpy()
-        self.log("val_loss", torch.stack(self._val_loss).sum().float() / counts.shape[1])
+        # All processes end up with the counts of all images, so that plateau and best epoch are the same on each.
+        found = ranks.gathered((torch.stack(self._val_loss).sum().item(), torch.cat(self._counts, dim=1).cpu().numpy()))
+        counts = np.concatenate([rank_counts for _, rank_counts in found], axis=1)
+        self.log("val_loss", sum(loss for loss, _ in found) / counts.shape[1])
         positive = counts[1] > 0
         dsc = metrics.dsc_from_counts(*counts)
         self.log("val_dsc", float(dsc.mean()))

@@ -1,4 +1,4 @@
-"""The history of a stage as a table, and its one progress bar."""
+"""The history of a stage as a table, and its one progress bar with an estimate of the time."""
 
 import sys
 import time
@@ -6,10 +6,14 @@ from pathlib import Path
 
 import lightning.pytorch as lightning
 import pandas as pd
+import torch
 from tqdm import tqdm
 
 from pneumo_lib import atomic
+from pneumo_lib.training.checkpoints import writing
 
+# The very first batches are slower: loaders start, kernels are chosen.
+_FIRST_TIMED, _LAST_TIMED = 3, 13
 VALIDATION = ["val_loss", "val_dsc", "val_positive_dsc", "val_iou", "val_stepwise_iou"]
 
 
@@ -39,7 +43,9 @@ class History(lightning.Callback):
                 "seconds": time.perf_counter() - self._started,
             }
         )
-        atomic.write_csv(self.path, pd.DataFrame(self.rows))
+        if trainer.is_global_zero:
+            with writing(self.path):
+                atomic.write_csv(self.path, pd.DataFrame(self.rows))
 
     def state_dict(self) -> dict:
         return {"rows": self.rows}
@@ -52,7 +58,7 @@ class Progress(lightning.Callback):
     """One bar on stderr over all steps of a stage, with the last epoch's validation beside it.
 
     Pages drop stderr, so that no bar stays in them; where stderr is no terminal (a notebook run by papermill, a log file) a
-    line now and then takes the place of frames.
+    line now and then takes the place of frames. The first steps give an estimate of the time, printed once.
     """
 
     def __init__(self, title: str):
@@ -60,17 +66,33 @@ class Progress(lightning.Callback):
 
     def on_train_start(self, trainer, pl_module) -> None:
         self.bar = tqdm(
+            disable=not trainer.is_global_zero,
             total=trainer.max_epochs * trainer.num_training_batches,
             initial=trainer.current_epoch * trainer.num_training_batches,
             desc=self.title,
-            unit="step",
+            unit="batch",
             mininterval=0.5 if sys.stderr.isatty() else 20,
             dynamic_ncols=True,
             file=sys.stderr,
         )
+        self._seen = 0
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:
         self.bar.update()
+        self._seen += 1
+        if self._seen in (_FIRST_TIMED, _LAST_TIMED):
+            self._estimate()
+
+    def _estimate(self) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        if self._seen == _FIRST_TIMED:
+            self._since = time.perf_counter()
+            return
+        each = (time.perf_counter() - self._since) / (_LAST_TIMED - _FIRST_TIMED)
+        left = self.bar.total - self.bar.n
+        if not self.bar.disable:
+            tqdm.write(f"{self.title}: {left} batches to go, about {_duration(left * each)}", file=sys.stderr)
 
     def on_train_epoch_end(self, trainer, pl_module) -> None:
         seen = trainer.callback_metrics
@@ -86,3 +108,13 @@ class Progress(lightning.Callback):
     def on_exception(self, trainer, pl_module, exception) -> None:
         if hasattr(self, "bar"):
             self.bar.close()
+
+
+def _duration(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 90
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )

@@ -1,17 +1,11 @@
-"""Training whole stages on toy images: what is written, what is repeated, what an interruption leaves."""
+"""Training whole stages on toy images: what is written, what is repeated, what settings do."""
 
-import importlib.util
 import json
 import math
-import random
-import signal
-import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -20,11 +14,8 @@ from safetensors.torch import load_file
 from pneumo_lib import training
 from pneumo_lib.model import unet, weights
 
-TOY = Path(__file__).with_name("toy.py")
-_spec = importlib.util.spec_from_file_location("toy", TOY)
-toy = importlib.util.module_from_spec(_spec)
-sys.modules["toy"] = toy
-_spec.loader.exec_module(toy)
+sys.path.append(str(Path(__file__).parent))
+import toy  # noqa: E402
 
 
 def same_weights(a: Path, b: Path) -> bool:
@@ -34,14 +25,6 @@ def same_weights(a: Path, b: Path) -> bool:
 
 def timeless(path: Path) -> pd.DataFrame:
     return pd.read_csv(path).drop(columns=["images_per_second", "seconds"])
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """exp4 trained without interruption."""
-    folder = tmp_path_factory.mktemp("finished")
-    result = training.train(toy.experiment(), toy.ToyData(), folder, workers=0)
-    return folder, result
 
 
 def test_leaves_weights_and_history_of_both_stages_and_no_checkpoints(finished):
@@ -105,25 +88,6 @@ def test_another_seed_another_result(finished, tmp_path):
     assert not same_weights(tmp_path / "a" / "stage1.safetensors", tmp_path / "b" / "stage1.safetensors")
 
 
-def test_killed_at_any_moment_it_goes_on_and_ends_the_same(finished, tmp_path):
-    """SIGKILL three times, at moments of a seeded choice, then to the end: bit-identical weights and history."""
-    chance = random.Random(0)
-    command = [sys.executable, str(TOY), str(tmp_path), "exp4"]
-    for _ in range(3):
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        while process.poll() is None and not list(tmp_path.glob("stage*")):
-            time.sleep(0.05)
-        time.sleep(chance.uniform(0, 4))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-    for stage in (1, 2):
-        assert same_weights(finished[0] / f"stage{stage}.safetensors", tmp_path / f"stage{stage}.safetensors")
-        pd.testing.assert_frame_equal(
-            timeless(finished[0] / f"stage{stage}.csv"), timeless(tmp_path / f"stage{stage}.csv")
-        )
-
-
 def test_exp3_takes_over_exp2s_first_stage(tmp_path):
     data = toy.ToyData()
     exp2, exp3 = toy.experiment("exp2", epochs=1), toy.experiment("exp3", epochs=1)
@@ -163,23 +127,17 @@ def test_the_averages_batch_norm_is_estimated_again(tmp_path):
     assert int(state["encoder.bn1.num_batches_tracked"]) == 3
 
 
-def test_a_loss_that_is_not_finite_stops_with_epoch_batch_and_rate(tmp_path):
-    with pytest.raises(training.TrainingError, match=r"in epoch \d+, by batch \d+, at learning rate 1e\+30"):
-        training.train(toy.experiment("exp2", learning_rate=1e30), toy.ToyData(), tmp_path, workers=0)
-    assert not (tmp_path / "stage1.safetensors").exists()
-
-
 def test_the_learning_rate_falls_on_a_plateau(tmp_path):
-    """Patience 0 and nothing learnt: the rate falls by the factor after every epoch that is not the first."""
-    experiment = toy.experiment("exp2", epochs=4, learning_rate=1e-30, plateau_patience=0, averaged_epochs=1)
+    """Nothing learnt and patience 0: by the deck's factor after every epoch that is not better than the best before."""
+    experiment = toy.experiment("exp2", epochs=4, learning_rate=1e-6, plateau_patience=0, averaged_epochs=1)
     history = training.train(experiment, toy.ToyData(), tmp_path, workers=0).history
-    rates = history["learning_rate"].to_numpy()
-    worse = history["val_loss"].to_numpy()[1:-1] >= np.minimum.accumulate(history["val_loss"].to_numpy())[:-2] * (
-        1 - 1e-4
-    )
-    expected = [1e-30, 1e-30, *np.cumprod(np.where(worse, 0.2, 1.0)) * 1e-30]
-    # The scheduler ignores changes of less than 1e-8 (its own `eps`), so a rate this small stays.
-    assert rates == pytest.approx([1e-30] * 4) or rates == pytest.approx(expected)
+    best, rate, rates = math.inf, 1e-6, []
+    for loss in history["val_loss"]:
+        rates.append(rate)
+        # PyTorch's scheduler: only a loss lower by one part in 10,000 is a better one.
+        better = loss < best * (1 - 1e-4)
+        best, rate = (loss, rate) if better else (best, rate * 0.2)
+    assert history["learning_rate"].tolist() == pytest.approx(rates)
 
 
 def test_the_plan_says_what_train_does(finished):

@@ -1,19 +1,34 @@
-"""A data set small enough to train on in a test: bright discs on noise, in memory.
+"""A data set and a network small enough to train in a test: bright discs on noise, and three levels of a ResNet18.
 
-Run as a script, `python toy.py RUN_DIR EXPERIMENT [WORKERS]` trains on it, so that a test can kill it.
+`process` trains in a process of its own, so that a test can kill it.
 """
 
-import sys
+import multiprocessing
+import os
+import resource
+import signal
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import segmentation_models_pytorch as smp
+import torch
 
-from pneumo_lib import experiments, training
+from pneumo_lib import atomic, experiments, training
 from pneumo_lib.data.source import Part
+from pneumo_lib.training import averaging, checkpoints
 
-PARTS = {"train": 12, "validation": 6, "test": 6}
+PARTS = {"train": 12, "validation": 8, "test": 4}
+_unet = smp.Unet
+
+
+def small_unet(name: str, **options) -> torch.nn.Module:
+    """In the place of `smp.Unet`, whose full size takes a second a step."""
+    model = _unet("resnet18", encoder_depth=3, decoder_channels=(16, 8, 8), **options)
+    # The library keeps the levels that it does not use.
+    model.encoder.layer3, model.encoder.layer4 = torch.nn.Identity(), torch.nn.Identity()
+    return model
 
 
 @dataclass(frozen=True)
@@ -51,6 +66,73 @@ def experiment(name: str = "exp4", epochs: int = 3, **changes) -> experiments.Ex
     return replace(smoke, **(stages | averaged | changes))
 
 
-if __name__ == "__main__":
-    run_dir, name, *workers = sys.argv[1:]
-    training.train(experiment(name), ToyData(), Path(run_dir), workers=int(workers[0]) if workers else 0)
+# A server that has imported all of it, so that a process starts in no time.
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["pneumo_lib.training"])
+
+
+def process(target, *arguments) -> multiprocessing.Process:
+    """A started process that calls `target(*arguments)` with the small network and one thread."""
+    started = _processes.Process(target=_prepared, args=(target, *arguments))
+    started.start()
+    return started
+
+
+def _prepared(target, *arguments) -> None:
+    smp.Unet = small_unet
+    torch.set_num_threads(1)
+    target(*arguments)
+
+
+def run(folder: Path, name: str = "exp4", **changes) -> None:
+    """Trains to the end."""
+    training.train(experiment(name, **changes), ToyData(), folder, workers=0)
+
+
+def run_and_die(folder: Path, moment: str) -> None:
+    """Trains until SIGKILL ends the process at a `moment` that chance would seldom find."""
+    owner, function = {
+        "batch-norm pass": (averaging, "update_bn"),
+        "between the stages": (checkpoints.Folder, "remove"),
+        "half a checkpoint": (atomic.Path, "replace"),
+    }[moment]
+    original, calls = getattr(owner, function), []
+
+    def dies(*arguments, **options):
+        calls.append(arguments)
+        if moment != "half a checkpoint":
+            os.kill(os.getpid(), signal.SIGKILL)
+        # The second time that a checkpoint is to take the place of the one before.
+        written = [paths for paths in calls if str(paths[-1]).endswith("last.ckpt")]
+        if len(written) == 2:
+            os.truncate(written[-1][0], 1000)
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(*arguments, **options)
+
+    setattr(owner, function, dies)
+    run(folder)
+
+
+def run_on_a_full_disk(folder: Path, queue) -> None:
+    """Trains where no file can grow beyond the checkpoint of the first epoch; puts the error into the queue."""
+    original = checkpoints.WholeFiles.save_checkpoint
+
+    def fills(self, *arguments, **options):
+        original(self, *arguments, **options)
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
+    checkpoints.WholeFiles.save_checkpoint = fills
+    try:
+        run(folder)
+    except training.TrainingError as error:
+        queue.put(str(error))
+
+
+def run_as_rank(folder: Path, rank: int, world: int, port: int, changes: dict) -> None:
+    """Trains as one of several processes, as `torchrun` starts them."""
+    os.environ |= {
+        "TORCHELASTIC_RUN_ID": "toy", "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world),
+        "LOCAL_WORLD_SIZE": str(world), "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    }  # fmt: skip
+    run(folder, **changes)

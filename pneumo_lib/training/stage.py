@@ -1,0 +1,134 @@
+"""One training stage, from a network that starts to weights on disk."""
+
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
+from torch import nn
+from torch.utils.data import DataLoader
+
+from pneumo_lib.data.batches import training_loader, validation_loader
+from pneumo_lib.data.source import Source
+from pneumo_lib.experiments import Experiment, Stage
+from pneumo_lib.model import ranks, weights
+from pneumo_lib.training import checkpoints
+from pneumo_lib.training.averaging import WeightAveraging
+from pneumo_lib.training.loop import Segmentation
+from pneumo_lib.training.machine import Machine
+from pneumo_lib.training.progress import History, Progress
+
+
+@dataclass(frozen=True)
+class Job:
+    """Stage `number` (from 1) of an experiment; `path` gets its weights, `settings` are all that these depend on."""
+
+    experiment: Experiment
+    number: int
+    seed: int
+    path: Path
+    settings: dict
+
+    @property
+    def stage(self) -> Stage:
+        return self.experiment.stages[self.number - 1]
+
+
+def run(job: Job, model: nn.Module, data: Source, machine: Machine, force: bool) -> None:
+    """Trains `model` and writes its weights, its history and its cost; goes on from a checkpoint of the same settings.
+
+    Raises:
+        TrainingError: see `two_stage.train`.
+    """
+    began = time.perf_counter()
+    folder = checkpoints.Folder(job.path)
+    folder.open(job.settings, force)
+    batches, validation = _loaders(job, data, machine)
+    module = Segmentation(_arranged(model, machine, job.stage.epochs * len(batches)), job.experiment)
+    window = job.experiment.averaging_window(job.stage)
+    history = History(job.path.with_suffix(".csv"), job.number, job.stage.image_size, batches.sampler.used, window)
+    keep = (
+        WeightAveraging(window) if window else _checkpoint(folder, "best", monitor="val_loss", save_weights_only=True)
+    )
+    progress = Progress(f"{job.experiment.name}, stage {job.number}")
+    # The last checkpoint comes after every other callback, so that it holds their state too.
+    callbacks = [progress, history, keep, _checkpoint(folder, "last")]
+    trainer = machine.trainer(job.stage.epochs, callbacks, job.path.parent)
+    _fit(trainer, module, batches, validation, folder.last)
+    _take_kept(keep, module, batches, job.stage.epochs)
+    scores = trainer.validate(module, validation, verbose=False)[0]
+    if trainer.is_global_zero:
+        about = {"settings": job.settings, "validation": scores, "cost": _cost(began, history, machine, model)}
+        with checkpoints.writing(job.path):
+            weights.write(job.path, model, about)
+        folder.remove()
+    trainer.strategy.barrier()
+
+
+def _loaders(job: Job, data: Source, machine: Machine) -> tuple[DataLoader, DataLoader]:
+    training, validation = (data.part(name, job.stage.image_size) for name in ("train", "validation"))
+    machine.check(job.stage, len(validation))
+    share = {"rank": machine.rank, "world": machine.world}
+    batches = training_loader(
+        training, job.stage.batch_size, job.seed, job.number, machine.workers, accumulate=machine.accumulate, **share
+    )
+    return batches, validation_loader(validation, job.stage.batch_size, **share)
+
+
+def _arranged(model: nn.Module, machine: Machine, steps: int) -> nn.Module:
+    """The same network in the memory format that convolutions are fastest in, synchronised or compiled where that is due."""
+    model = model.to(memory_format=torch.channels_last)
+    if machine.world > 1:
+        channels = model.channels
+        model = ranks.synchronised(model, machine.device)
+        model.channels = channels
+    if machine.compiles(steps):
+        model.compile()
+    return model
+
+
+def _checkpoint(folder: checkpoints.Folder, name: str, **options) -> Checkpoint:
+    return ModelCheckpoint(
+        folder.path, name, save_top_k=1, save_on_train_epoch_end=True, enable_version_counter=False, **options
+    )
+
+
+def _fit(trainer, module, batches, validation, checkpoint: Path) -> None:
+    resume = checkpoint if checkpoint.is_file() else None
+    on_interrupt = signal.getsignal(signal.SIGINT)
+    try:
+        trainer.fit(module, batches, validation, ckpt_path=resume, weights_only=True if resume else None)
+    except SystemExit as error:
+        # Lightning answers Ctrl-C by ending the process and by ignoring any further one; a notebook goes on.
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, on_interrupt)
+        raise KeyboardInterrupt from error
+
+
+def _take_kept(keep: Checkpoint | WeightAveraging, module: Segmentation, batches: DataLoader, epochs: int) -> None:
+    """Puts the mean weights, or those of the best epoch, into the module."""
+    if not isinstance(keep, WeightAveraging):
+        module.load_state_dict(torch.load(keep.best_model_path, weights_only=True)["state_dict"])
+        return
+    # An epoch of its own: the images of the pass are drawn like those of one more epoch.
+    batches.sampler.set_epoch(epochs)
+    keep.finish(module, batches)
+
+
+def _cost(began: float, history: History, machine: Machine, model: nn.Module) -> dict:
+    rows = pd.DataFrame(history.rows)
+    return {
+        "device": torch.cuda.get_device_name() if machine.device == "cuda" else "cpu",
+        "processes": machine.world,
+        "accumulate": machine.accumulate,
+        "threads": torch.get_num_threads(),
+        "seconds_this_session": round(time.perf_counter() - began, 1),
+        "seconds_training": round(float(rows["seconds"].sum()), 1),
+        "images_per_second": round(float(rows["images_per_second"].median()), 2),
+        "peak_memory_gb": round(machine.peak_memory(), 2),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }

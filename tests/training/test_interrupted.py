@@ -1,0 +1,105 @@
+"""Training that is killed, stopped or runs out of disk goes on and ends as if nothing had happened."""
+
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pneumo_lib import training
+
+sys.path.append(str(Path(__file__).parent))
+import toy  # noqa: E402
+
+
+def assert_same(finished: Path, folder: Path) -> None:
+    """Bit-identical weights and history, and no file left over."""
+    assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in finished.iterdir())
+    for stage in (1, 2):
+        one, other = (load_file(path / f"stage{stage}.safetensors") for path in (finished, folder))
+        assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+        one, other = (pd.read_csv(path / f"stage{stage}.csv") for path in (finished, folder))
+        times = ["images_per_second", "seconds"]
+        pd.testing.assert_frame_equal(one.drop(columns=times), other.drop(columns=times))
+
+
+def to_the_end(folder: Path) -> None:
+    process = toy.process(toy.run, folder)
+    process.join()
+    assert process.exitcode == 0
+
+
+def test_killed_at_any_moment(finished, tmp_path):
+    """SIGKILL at random moments of one training, three or PNEUMO_KILLS of them."""
+    chance = random.Random(int(os.environ.get("PNEUMO_KILLS_SEED", 0)))
+    to_the_end(tmp_path / "timed")
+    began = time.perf_counter()
+    to_the_end(tmp_path / "timed again")
+    whole = time.perf_counter() - began
+    for _ in range(int(os.environ.get("PNEUMO_KILLS", 3))):
+        process = toy.process(toy.run, tmp_path / "killed")
+        process.join(chance.uniform(0.1, 0.7) * whole)
+        process.kill()
+        process.join()
+    to_the_end(tmp_path / "killed")
+    assert_same(finished[0], tmp_path / "killed")
+
+
+@pytest.mark.parametrize("moment", ["batch-norm pass", "between the stages", "half a checkpoint"])
+def test_killed_at_the_worst_moment(finished, tmp_path, moment):
+    process = toy.process(toy.run_and_die, tmp_path, moment)
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    to_the_end(tmp_path)
+    assert_same(finished[0], tmp_path)
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(finished, tmp_path):
+    queue = toy._processes.Queue()
+    process = toy.process(toy.run_on_a_full_disk, tmp_path, queue)
+    message = queue.get(timeout=300)
+    process.join()
+    # exp4 averages, so that there is one checkpoint an epoch; the second does not fit.
+    assert "last.ckpt could not be written (File too large)" in message
+    kept = torch.load(tmp_path / "stage1-checkpoints" / "last.ckpt", weights_only=True)
+    assert kept["epoch"] == 0
+    to_the_end(tmp_path)
+    assert_same(finished[0], tmp_path)
+
+
+def test_ctrl_c_is_a_keyboard_interrupt_and_training_goes_on_after_it(finished, tmp_path, monkeypatch):
+    """Lightning alone would end the process, and ignore Ctrl-C from then on."""
+    handler, calls = signal.getsignal(signal.SIGINT), []
+    original = training.loop.Segmentation.training_step
+
+    def interrupted(self, batch, batch_idx):
+        calls.append(batch_idx)
+        if len(calls) == 5:
+            os.kill(os.getpid(), signal.SIGINT)
+        return original(self, batch, batch_idx)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(training.loop.Segmentation, "training_step", interrupted)
+        training.train(toy.experiment(), toy.ToyData(), tmp_path, workers=0)
+    assert signal.getsignal(signal.SIGINT) is handler
+    training.train(toy.experiment(), toy.ToyData(), tmp_path, workers=0)
+    assert_same(finished[0], tmp_path)
+
+
+def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
+    process = toy.process(toy.run_and_die, tmp_path, "batch-norm pass")
+    process.join()
+    with pytest.raises(training.TrainingError, match="another seed .*force"):
+        training.train(toy.experiment(), toy.ToyData(), tmp_path, seed=1, workers=0)
+
+
+def test_a_loss_that_is_not_finite_stops_with_epoch_batch_and_rate(tmp_path):
+    with pytest.raises(training.TrainingError, match=r"in epoch \d+, by batch \d+, at learning rate 1e\+30"):
+        training.train(toy.experiment("exp2", learning_rate=1e30), toy.ToyData(), tmp_path, workers=0)
+    assert not (tmp_path / "stage1.safetensors").exists()

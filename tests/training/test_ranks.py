@@ -1,0 +1,123 @@
+"""Several processes train as one."""
+
+import socket
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from pneumo_lib import training
+from pneumo_lib.data.batches import EpochOrder, validation_loader
+from pneumo_lib.experiments import Stage
+from pneumo_lib.model import ranks
+from pneumo_lib.training.machine import Machine
+
+sys.path.append(str(Path(__file__).parent))
+import toy  # noqa: E402
+
+CHANGES = {"learning_rate": 1e-4}
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def test_two_processes_give_the_loss_curve_of_one(tmp_path):
+    """Both stages with averaging over gloo; each process has half of every batch."""
+    training.train(toy.experiment(**CHANGES), toy.ToyData(), tmp_path / "one", workers=0)
+    port = free_port()
+    started = [toy.process(toy.run_as_rank, tmp_path / "two", rank, 2, port, CHANGES) for rank in range(2)]
+    for process in started:
+        process.join()
+    assert [process.exitcode for process in started] == [0, 0]
+    for stage in (1, 2):
+        one, two = (pd.read_csv(tmp_path / name / f"stage{stage}.csv") for name in ("one", "two"))
+        for column in ("train_loss", "val_loss"):
+            # The same sums in another order; a wrong gradient or batch norm would change the second decimal.
+            assert two[column].to_numpy() == pytest.approx(one[column].to_numpy(), abs=1e-4)
+        assert two["val_dsc"].to_numpy() == pytest.approx(one["val_dsc"].to_numpy(), abs=1e-2)
+    about = training.two_stage.weights.about(tmp_path / "two" / "stage2.safetensors")
+    other = training.two_stage.weights.about(tmp_path / "one" / "stage2.safetensors")
+    assert about["cost"]["processes"] == 2 and about["settings"] == other["settings"]
+    # After averaging and the pass for batch norm, too.
+    assert about["validation"]["val_loss"] == pytest.approx(other["validation"]["val_loss"], abs=1e-4)
+
+
+def test_accumulating_takes_as_many_steps_of_the_same_images(tmp_path):
+    experiment = toy.experiment("exp2", epochs=2)
+    whole = training.train(experiment, toy.ToyData(), tmp_path / "whole", workers=0)
+    parts = training.train(experiment, toy.ToyData(), tmp_path / "parts", workers=0, accumulate=2)
+    assert parts.stages[0]["settings"] == whole.stages[0]["settings"]
+    # Not equal, as Dice and batch norm see half of a batch at a time, but the same amount of training.
+    ends = [result.history["train_loss"].iloc[-1] for result in (whole, parts)]
+    assert ends[0] != ends[1] and ends[0] == pytest.approx(ends[1], abs=0.2)
+
+
+def test_processes_share_out_every_batch():
+    shares = [list(EpochOrder(10, 4, seed=0, stage=1, rank=rank, world=2)) for rank in range(2)]
+    alone = list(EpochOrder(10, 4, seed=0, stage=1))
+    assert len(alone) == 8 and [len(share) for share in shares] == [4, 4]
+    for step in range(2):
+        assert {*shares[0][2 * step : 2 * step + 2], *shares[1][2 * step : 2 * step + 2]} == {
+            *alone[4 * step : 4 * step + 4]
+        }
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_every_validation_image_is_seen_once(world):
+    part = toy.ToyData().part("validation", 32)
+    seen = [
+        image.numpy()
+        for rank in range(world)
+        for batch in validation_loader(part, 4, rank, world)
+        for image in batch[0]
+    ]
+    assert len(seen) == len(part)
+    assert sorted(image.sum() for image in seen) == sorted(np.asarray(part.images).sum((1, 2)))
+
+
+def test_a_batch_that_cannot_be_shared_out_is_refused():
+    with pytest.raises(training.TrainingError, match="batch of 14 images; .* one of 1, 2, 7"):
+        Machine(local=4).check(Stage(512, 14, 10), 100)
+
+
+def test_torchrun_and_slurm_are_recognised(monkeypatch):
+    assert Machine.here(workers=0).world == 1
+    with monkeypatch.context() as patch:
+        for name, value in {"TASKS": 8, "NODES": 2}.items():
+            patch.setenv(f"SLURM_STEP_NUM_{name}", str(value))
+        patch.setenv("SLURM_PROCID", "5")
+        machine = Machine.here(workers=0)
+        assert (machine.launcher, machine.rank, machine.local, machine.nodes) == ("slurm", 5, 4, 2)
+    for name, value in {"RANK": 3, "WORLD_SIZE": 4, "LOCAL_WORLD_SIZE": 2}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
+    machine = Machine.here(workers=0)
+    assert (machine.launcher, machine.rank, machine.local, machine.nodes) == ("torchrun", 3, 2, 2)
+
+
+def test_the_synchronised_batch_norm_is_pytorchs_own(monkeypatch):
+    """As one of two processes with the same images: statistics, running values and gradients of the layer alone."""
+    plain = nn.Sequential(nn.BatchNorm2d(3))
+    nn.init.uniform_(plain[0].weight)
+    ours = ranks.synchronised(nn.Sequential(nn.BatchNorm2d(3)), "cpu")
+    ours.load_state_dict(plain.state_dict())
+    images = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+    one, other = images.clone().requires_grad_(), images[:2].clone().requires_grad_()
+    monkeypatch.setattr(ranks, "world", lambda: 2)
+    # The second process has the other half.
+    halves = iter(
+        [images[2:].mean((0, 2, 3)), (images[2:] - images.mean((0, 2, 3), keepdim=True)).square().mean((0, 2, 3))]
+    )
+    monkeypatch.setattr(ranks, "total", lambda tensor: tensor + next(halves))
+    expected, found = plain(one), ours(other)
+    # Float32 sums in another order.
+    assert torch.allclose(found, expected[:2], atol=1e-5)
+    for name, value in plain.state_dict().items():
+        assert torch.allclose(ours.state_dict()[name], value, atol=1e-6), name
