@@ -138,15 +138,15 @@ VARIANTS = {
 class Profile:
     """A scale at which every experiment can run (our choice, but for `paper`).
 
-    `image_sizes` stand for the deck's 256 and 512; batch sizes are divided by `batch_divisor`, epochs of each stage by
-    `epoch_divisors`, rounded, at least 1 (and at least 2 images a batch, for batch norm). `phantom_images` is the size of
-    the phantom data set made for it.
+    `image_sizes` stand for the deck's 256 and 512; batch sizes and epochs of each stage are divided by
+    `batch_divisors` and `epoch_divisors`, rounded, at least 1 (and at least 2 images a batch, for batch norm).
+    `phantom_images` is the size of the phantom data set made for it.
     """
 
     name: str
     purpose: str
     image_sizes: tuple[int, int]
-    batch_divisor: float
+    batch_divisors: tuple[float, float]
     epoch_divisors: tuple[float, float]
     phantom_images: int
     encoder_weights: str | None
@@ -161,7 +161,7 @@ PROFILES = {
             "paper",
             "the deck's own sizes, batches and epochs, ImageNet weights: hours on one GPU",
             (256, 512),
-            1,
+            (1, 1),
             (1, 1),
             # The deck's 10,065 training and 1,830 test images.
             phantom_images=11_895,
@@ -173,7 +173,7 @@ PROFILES = {
             "demo",
             "all five pipelines on two CPU cores in a quarter of an hour, from random weights",
             (64, 128),
-            2.5,
+            (5, 2.5),
             (6, 10),
             phantom_images=400,
             encoder_weights=None,
@@ -185,7 +185,7 @@ PROFILES = {
             "smoke",
             "every step once, in seconds; its scores mean nothing",
             (32, 64),
-            10,
+            (10, 10),
             (100, 100),
             phantom_images=24,
             encoder_weights=None,
@@ -225,7 +225,7 @@ def _scaled(experiment: Experiment, profile: Profile) -> Experiment:
             return None
         return Stage(
             profile.image_sizes[index],
-            max(2, round(at_paper.batch_size / profile.batch_divisor)),
+            max(2, round(at_paper.batch_size / profile.batch_divisors[index])),
             max(1, round(at_paper.epochs / profile.epoch_divisors[index])),
         )
 

@@ -48,7 +48,7 @@ def profiles() -> str:
         name: {
             "purpose": one.purpose,
             "pixels": " → ".join(map(str, one.image_sizes)),
-            "batch divided by": f"{one.batch_divisor:g}",
+            "batch divided by": " and ".join(f"{divisor:g}" for divisor in one.batch_divisors),
             "epochs divided by": " and ".join(f"{divisor:g}" for divisor in one.epoch_divisors),
             "phantom images": f"{one.phantom_images:,}",
             "encoder": one.encoder_weights or "random",
