@@ -89,6 +89,8 @@ class Machine:
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", module="lightning")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*", module="lightning")
+        # The module logs what is already the same on every rank.
+        warnings.filterwarnings("ignore", message=".*sync_dist=True.*", module="lightning")
         environments = {
             None: LightningEnvironment,
             "torchrun": TorchElasticEnvironment,

