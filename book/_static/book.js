@@ -1,0 +1,5 @@
+// Names for controls of the theme that have none, or one that differs from what they show.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const one of document.querySelectorAll("nav summary")) one.setAttribute("aria-label", "Show or hide the pages below");
+  for (const one of document.querySelectorAll("article summary[aria-label], .search-button-field")) one.removeAttribute("aria-label");
+});
