@@ -1,0 +1,157 @@
+"""What the book's pages are made of, without building the book."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+
+from pneumo_lib import experiments
+from pneumo_lib.report import blocks, book, comparison, experiment_pages, explorer, markdown, page, records
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def _load(name: str):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+sample = _load("sample")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """A home of its own without runs."""
+    monkeypatch.setenv("PNEUMO_HOME", str(tmp_path))
+    monkeypatch.delenv("PNEUMO_RECORDS", raising=False)
+    (tmp_path / "notebooks").symlink_to(REPOSITORY / "notebooks")
+    return tmp_path
+
+
+@pytest.fixture
+def runs(home, monkeypatch) -> Path:
+    """Five invented runs of one's own."""
+    sample.write_runs(home / "runs")
+    monkeypatch.setenv("PNEUMO_RECORDS", "runs")
+    return home / "runs"
+
+
+def test_table_keeps_cells_apart():
+    frame = pd.DataFrame({"a|b": ["0.5 (-0.1–0.9)"]}, index=["first\nrow"])
+    text = markdown.table(frame, "What.", "name")
+    assert text.splitlines() == [
+        ":::{table} What.",
+        "| name | a\\|b |",
+        "| --- | --- |",
+        "| first row | 0.5 (\u22120.1\u2060–\u20600.9) |",
+        ":::",
+    ]
+
+
+def test_without_runs_every_place_says_so(home):
+    sets = comparison.shown_sets()
+    assert sets == {}
+    made = blocks.write_all(sets)
+    assert "Not run" in made["verdict"] and "not run" in made["answer"]
+    for name in ("optimism", "gallery", "thresholds"):
+        assert "make book" in made[name]
+    pages = experiment_pages.pages(sets, REPOSITORY / "book" / "experiments")
+    assert all("**Not run.**" in text for text in pages.values())
+
+
+def test_published_numbers_come_from_the_table():
+    found = blocks.substitutions()
+    assert found["blank"] == "0.7785"
+    assert found["stage1_highest"] == "0.7638"
+    assert found["stage2_above_blank"] == "0.0065"
+    assert (found["repeat_paper"], found["repeat_deck"]) == ("0.024", "0.020")
+    assert float(found["stage1_highest"]) < float(found["blank"])
+
+
+def test_every_substitution_of_a_page_exists():
+    known = set(blocks.substitutions())
+    pages = [*(REPOSITORY / "book").rglob("*.md"), REPOSITORY / "book" / "experiments" / "notes.yml"]
+    for path in pages:
+        if not {"_build", "generated", "runs"} & set(path.parts) and path.name != "template.md":
+            assert set(re.findall(r"{{ (\w+) }}", path.read_text())) <= known, path
+
+
+def test_experiment_page_holds_the_records_numbers(runs):
+    text = experiment_pages.pages(comparison.shown_sets(), REPOSITORY / "book" / "experiments")["exp4"]
+    values = records.read(runs / "exp4" / "seed0").values
+    stage1 = values["stages"][0]["validation"]["val_stepwise_iou"]
+    assert f"| 0.7422 | 0.7366 | {stage1:.3f} | " in text
+    assert f"{stage1 - 0.7422:+.3f}".replace("-", "\u2212") in text
+    assert "stage 2 | 512 px, batch 14, 10 epochs | 512 px, batch 14, 29 epochs" in text
+    assert "phantom data, demo profile" in text
+
+
+def test_committed_and_own_records_are_both_shown(runs, home):
+    sample.write_runs(home / "results", seeds=(0, 1), notebooks=False)
+    sets = comparison.shown_sets()
+    assert list(sets) == ["this run", "committed run"]
+    stage1 = blocks.write_all(sets)["stage1"]
+    assert "Ours, this run: phantom data, demo profile; seed 0." in stage1
+    assert "Ours, committed run: phantom data, demo profile; seeds 0, 1." in stage1
+
+
+def test_record_of_another_registry_is_refused_by_field(runs):
+    path = runs / "exp2" / "seed0" / "record.json"
+    values = json.loads(path.read_text())
+    values["experiment"]["learning_rate"] = 0.5
+    path.write_text(json.dumps(values))
+    with pytest.raises(records.RecordError, match="learning_rate=0.5"):
+        comparison.shown_sets()
+
+
+def test_notebook_page_has_its_own_title_and_no_progress(tmp_path):
+    sample.write_notebook(tmp_path / "in.ipynb", "train")
+    page.make(tmp_path / "in.ipynb", tmp_path / "out.ipynb", "exp1: train")
+    made = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+    assert made.cells[0].source.startswith("# exp1: train\n")
+    assert sample.PROGRESS not in (tmp_path / "out.ipynb").read_text()
+    assert page.picture(tmp_path / "out.ipynb", "figures.gallery(").startswith(b"\x89PNG")
+    assert page.picture(tmp_path / "out.ipynb", "no such call") is None
+
+
+def test_same_content_is_not_written_again(tmp_path):
+    path = tmp_path / "page.md"
+    book.update(path, "text")
+    before = path.stat().st_mtime_ns
+    book.update(path, "text")
+    assert path.stat().st_mtime_ns == before
+    book.update(path, "other")
+    assert path.read_text() == "other"
+
+
+def test_docstrings_reach_the_pages_as_they_read():
+    lines = ["Dice 2|X| of `mask`", "and ``code``"]
+    book._to_restructured_text(None, "function", "name", None, None, lines)
+    assert lines == ["Dice 2\\|X\\| of ``mask``", "and ``code``"]
+
+
+def test_explorer_keeps_a_dozen_telling_images():
+    images, probability, truth = sample.maps()
+    made = explorer.bundle(images, probability, truth, (0.5, 64), "invented")
+    assert len(made["images"]) == explorer.IMAGES
+    assert {one["number"] for one in made["images"]} <= set(range(len(images)))
+    assert made["blank"] == 0.5 and made["positive"] == 10
+    assert len(made["mean"]) == len(made["removal"]) and len(made["mean"][0]) == len(made["thresholds"])
+
+
+def test_explorer_takes_no_patients(runs):
+    record = records.read(runs / "exp1" / "seed0")
+    (record.folder / "test.npy").write_bytes(b"")
+    record.values["synthetic"] = False
+    assert explorer.of_record(record) is None
+
+
+def test_every_experiment_has_notes():
+    pages = experiment_pages.pages({}, REPOSITORY / "book" / "experiments")
+    assert list(pages) == list(experiments.EXPERIMENTS)
