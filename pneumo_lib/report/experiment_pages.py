@@ -83,8 +83,11 @@ def measured(name: str, sets: dict[str, list[Record]]) -> Record | None:
 def gallery(name: str, sets: dict[str, list[Record]]) -> bytes | None:
     """PNG of the rows original, ground truth, predicted: `gallery.png` beside the record, or out of its test notebook."""
     record = measured(name, sets)
-    if record is None:
-        return None
+    return gallery_of(record) if record else None
+
+
+def gallery_of(record: Record) -> bytes | None:
+    """The gallery of one record, see `gallery`."""
     kept, notebook = record.folder / "gallery.png", record.folder / "test.ipynb"
     if kept.is_file():
         return kept.read_bytes()

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from pneumo_lib import experiments
-from pneumo_lib.report import blocks, book, comparison, experiment_pages, explorer, markdown, page, records
+from pneumo_lib.report import blocks, book, comparison, experiment_pages, explorer, keep, markdown, page, records
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -155,3 +155,18 @@ def test_explorer_takes_no_patients(runs):
 def test_every_experiment_has_notes():
     pages = experiment_pages.pages({}, REPOSITORY / "book" / "experiments")
     assert list(pages) == list(experiments.EXPERIMENTS)
+
+
+def test_kept_runs_are_small_and_whole(runs, home):
+    written = keep.keep(runs, home / "results" / "phantom-demo")
+    assert sum(path.suffix == ".png" for path in written) == 5
+    kept, own = (records.find(folder) for folder in (home / "results", runs))
+    assert [one.values for one in kept] == [one.values for one in own]
+    assert all(experiment_pages.gallery_of(one).startswith(b"\x89PNG") for one in kept)
+
+
+def test_pictures_of_patients_are_not_kept(runs, home):
+    path = runs / "exp1" / "seed0" / "record.json"
+    path.write_text(path.read_text().replace('"synthetic": true', '"synthetic": false'))
+    written = keep.keep(runs, home / "results" / "phantom-demo")
+    assert not [path for path in written if path.parts[-3:] == ("exp1", "seed0", "gallery.png")]
