@@ -16,6 +16,11 @@ def substitutions() -> dict[str, str]:
     test = {name: paper.values("test", name) for name in ("iou", "dsc")}
     exp2, exp3 = paper.values("stage1_iou", "exp2"), paper.values("stage1_iou", "exp3")
     stage2_of = {name: paper.values("stage2_iou", name)["paper"] for name in ("exp3", "exp4")}
+    gains = [
+        paper.values("stage2_iou", name)[source] - paper.values("stage1_iou", name)[source]
+        for name in ("exp3", "exp4", "exp5")
+        for source in ("paper", "deck")
+    ]
     best = paper.values("sweep", "best")
     blank = comparison.challenge_blank()
     return {
@@ -35,6 +40,8 @@ def substitutions() -> dict[str, str]:
         "repeat_deck": f"{abs(exp2['deck'] - exp3['deck']):.3f}",
         "exp2_gain": f"{exp2['paper'] - paper.values('stage1_iou', 'exp1')['paper']:.4f}",
         "exp3_to_exp4": f"{abs(stage2_of['exp4'] - stage2_of['exp3']):.4f}",
+        "gain_low": f"{min(gains):.2f}",
+        "gain_high": f"{max(gains):.2f}",
         "deck_bth": f"{best['binarization_threshold']:.2f}",
         "deck_rth": f"{best['removal_threshold']:.0f}",
         "demo_images": str(PROFILES["demo"].phantom_images),
@@ -87,9 +94,9 @@ def _each(sets: dict, make, what: str) -> str:
 def _thresholds(sets: dict) -> str:
     """Every way of choosing the thresholds, for each pipeline."""
     text = []
-    for title, found in sets.items():
-        for record in found:
-            caption = f"{record.name}, test images ({title}: {record.label})."
+    for name in EXPERIMENTS:
+        if record := experiment_pages.measured(name, sets):
+            caption = f"{name}, test images, by the way its thresholds were chosen ({record.label})."
             text.append(table(scores.table(record.values["test"]), caption, "thresholds"))
     return "\n".join(text) or NOTHING
 
