@@ -90,7 +90,8 @@ def refuse_other(path: Path, found: dict, settings: dict) -> None:
     """
     different = sorted(key for key in found | settings if found.get(key) != settings.get(key))
     if different:
+        before = found.get(different[0], "the experiment's own")
         raise TrainingError(
-            f"{paths.shown(path)} was trained with another {different[0]} ({found.get(different[0])}); "
+            f"{paths.shown(path)} was trained with another {different[0]} ({before}); "
             "move its folder away, or train with force=True (-p force True) to replace it."
         )
