@@ -59,7 +59,12 @@ tables.differences(run.experiment)
 run.source.report()
 
 # %%
-figures.batch(run.source.part("train", run.experiment.stage1.image_size), run.label, seed=run.seed)
+figures.batch(
+    run.source.part("train", run.experiment.stage1.image_size),
+    run.label,
+    seed=run.seed,
+    strength=run.experiment.augmentation,
+)
 
 # %% [markdown]
 # ## Training

@@ -50,6 +50,9 @@ class Experiment:
     plateau_factor: float = _sourced("deck", "the learning rate is multiplied by it on a plateau", default=0.2)
     plateau_patience: int = _sourced("deck", "epochs without a better validation loss that make a plateau", default=5)
     dice_smooth: float = _sourced("follow-up code", "added to both halves of the Dice fraction", default=1.0)
+    augmentation: float = _sourced(
+        "follow-up code", "strength of the augmentation; multiplies the probabilities of all but the flip", default=1.0
+    )
     profile: str = _sourced("our choice", "scale of the run", default="paper")
 
     @property
@@ -152,6 +155,7 @@ class Profile:
     encoder_weights: str | None
     learning_rate: float
     averaged_epochs: int
+    augmentation: float
 
 
 PROFILES = {
@@ -168,6 +172,7 @@ PROFILES = {
             encoder_weights="imagenet",
             learning_rate=1e-4,
             averaged_epochs=5,
+            augmentation=1.0,
         ),
         Profile(
             "demo",
@@ -180,6 +185,8 @@ PROFILES = {
             # Random weights learn from a few hundred images only with a larger step than fine-tuning takes.
             learning_rate=1e-3,
             averaged_epochs=2,
+            # What helps over many epochs keeps a network that sees few steps from learning anything.
+            augmentation=0.2,
         ),
         Profile(
             "smoke",
@@ -191,6 +198,7 @@ PROFILES = {
             encoder_weights=None,
             learning_rate=1e-3,
             averaged_epochs=1,
+            augmentation=1.0,
         ),
     ]
 }
@@ -235,6 +243,7 @@ def _scaled(experiment: Experiment, profile: Profile) -> Experiment:
         stage2=stage(1, experiment.stage2),
         encoder_weights=profile.encoder_weights,
         learning_rate=profile.learning_rate,
+        augmentation=profile.augmentation,
         averaged_epochs=min(experiment.averaged_epochs, profile.averaged_epochs),
         profile=profile.name,
     )

@@ -27,10 +27,12 @@ class Pipeline(A.Compose):
         self.set_random_state(np.random.default_rng(seed), random.Random(seed))
 
 
-def training(size: int) -> A.Compose:
+def training(size: int, strength: float = 1.0) -> A.Compose:
     """Augmentation of one image and its mask: flip, one tone change, one warp, shift-scale-rotate, random sized crop.
 
     Call `compose(image=image, mask=mask)`; `compose.set_random_seed(n)` first makes the result depend on n alone.
+
+    `strength` multiplies the probabilities of all but the flip; 1 is the follow-up code's, 0 leaves the flip alone.
 
     **Shape**: image uint8 (size, size), mask uint8 (size, size); both keep shape and type. Masks are resampled by
     nearest neighbour and so keep their values.
@@ -48,10 +50,10 @@ def training(size: int) -> A.Compose:
     return Pipeline(
         [
             _horizontal_flip(size, p=0.5),
-            A.OneOf([TRANSFORMS[name](size, p=0.5) for name in ("contrast", "gamma", "brightness")], p=0.3),
-            A.OneOf([TRANSFORMS[name](size, p=0.5) for name in ("elastic", "grid", "optical")], p=0.3),
-            _shift_scale_rotate(size, p=0.5),
-            _random_sized_crop(size, p=0.25),
+            A.OneOf([TRANSFORMS[name](size, p=0.5) for name in ("contrast", "gamma", "brightness")], p=0.3 * strength),
+            A.OneOf([TRANSFORMS[name](size, p=0.5) for name in ("elastic", "grid", "optical")], p=0.3 * strength),
+            _shift_scale_rotate(size, p=0.5 * strength),
+            _random_sized_crop(size, p=0.25 * strength),
         ]
     )
 

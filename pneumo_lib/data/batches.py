@@ -44,9 +44,9 @@ class EpochOrder(Sampler[Key]):
 class TrainingImages(Dataset):
     """Augmented image and mask, uint8 (1, H, W) each, for a key (epoch, position)."""
 
-    def __init__(self, part: Part, seed: int, stage: int):
+    def __init__(self, part: Part, seed: int, stage: int, strength: float = 1.0):
         self.part, self.seed, self.stage = part, seed, stage
-        self.augment = augmentation.training(part.images.shape[-1])
+        self.augment = augmentation.training(part.images.shape[-1], strength)
 
     def __getitem__(self, key: Key) -> tuple[torch.Tensor, torch.Tensor]:
         epoch, position = key
@@ -74,18 +74,27 @@ class PlainImages(Dataset):
 
 
 def training_loader(
-    part: Part, batch_size: int, seed: int, stage: int, workers: int, rank: int = 0, world: int = 1, accumulate: int = 1
+    part: Part,
+    batch_size: int,
+    seed: int,
+    stage: int,
+    workers: int,
+    strength: float = 1.0,
+    rank: int = 0,
+    world: int = 1,
+    accumulate: int = 1,
 ) -> DataLoader:
     """Shuffled, augmented batches, see `EpochOrder`.
 
     Args:
         batch_size: images an optimiser step, of all processes and all accumulated passes together.
         workers: loader processes.
+        strength: of the augmentation, see `augmentation.training`.
         rank, world: which process of how many this is.
         accumulate: forward passes an optimiser step.
     """
     return DataLoader(
-        TrainingImages(part, seed, stage),
+        TrainingImages(part, seed, stage, strength),
         batch_size=batch_size // (world * accumulate),
         sampler=EpochOrder(len(part), batch_size, seed, stage, rank, world),
         **_worker_options(workers),

@@ -18,11 +18,11 @@ from pneumo_lib.report.style import NEUTRAL, PREDICTED, TRUE, subplots
 from pneumo_lib.runs import Run
 
 
-def batch(part: Part, label: str, n: int = 6, seed: int = 0) -> Figure:
+def batch(part: Part, label: str, n: int = 6, seed: int = 0, strength: float = 1.0) -> Figure:
     """The first n training images with a pneumothorax (or any, where there are fewer), plain above and augmented below."""
     positive = np.flatnonzero(part.index["positive"].to_numpy(bool))
     positions = np.concatenate([positive, np.setdiff1d(np.arange(len(part)), positive)])[:n]
-    augmented = TrainingImages(part, seed, stage=1)
+    augmented = TrainingImages(part, seed, stage=1, strength=strength)
     figure, axes = subplots(2, len(positions), figsize=(1.9 * len(positions), 4.3), squeeze=False)
     for column, position in enumerate(positions):
         row = part.rows[position]

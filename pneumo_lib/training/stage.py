@@ -73,7 +73,14 @@ def _loaders(job: Job, data: Source, machine: Machine) -> tuple[DataLoader, Data
     machine.check(job.stage, len(validation))
     share = {"rank": machine.rank, "world": machine.world}
     batches = training_loader(
-        training, job.stage.batch_size, job.seed, job.number, machine.workers, accumulate=machine.accumulate, **share
+        training,
+        job.stage.batch_size,
+        job.seed,
+        job.number,
+        machine.workers,
+        job.experiment.augmentation,
+        accumulate=machine.accumulate,
+        **share,
     )
     return batches, validation_loader(validation, job.stage.batch_size, **share)
 
