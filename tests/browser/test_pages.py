@@ -11,6 +11,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DEBRIS = re.compile(r"Traceback \(most recent|it/s\]|s/it\]|\d+%\|[█▏▎▍▌▋▊▉ ]|<Figure size|\{\{|nan\b")
 # Faults of the theme, which a page cannot mend: a script that is included twice, and a button with two names.
 THEME_ERRORS = ("THEBE_JS_URL",)
+# A machine that trains at the same time opens pages slowly.
+PATIENCE_MS = 120_000
 THEME_BUTTON = ".theme-switch-button"
 
 
@@ -29,6 +31,7 @@ PAGES = _files(yaml.safe_load((REPOSITORY / "_toc.yml").read_text()))
 def visits(browser, site):
     """What happened when each page was opened wide: requests, errors, images, text, headings; then narrow."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE_MS)
     found = {}
     for name in PAGES:
         page, seen = context.new_page(), {"requests": [], "errors": []}
@@ -130,6 +133,7 @@ def test_narrow_screens_do_not_scroll_sideways(visits):
 def test_accessible(browser, site, axe, scheme):
     # Colours that are still fading in have no contrast yet.
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
+    context.set_default_timeout(PATIENCE_MS)
     page, found = context.new_page(), {}
     pages = [
         "book/index",
