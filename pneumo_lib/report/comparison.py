@@ -32,11 +32,6 @@ def shown_sets() -> dict[str, list[Record]]:
     return {title: found for title, found in sets.items() if found}
 
 
-def shown_records() -> list[Record]:
-    """The first set of records that the book shows; empty where nothing was run."""
-    return next(iter(shown_sets().values()), [])
-
-
 def challenge_blank() -> float:
     """Mean DSC, IoU and stepwise IoU of predicting nothing on the challenge's labelled images."""
     return 1 - CHALLENGE_POSITIVE / CHALLENGE_IMAGES
