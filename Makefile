@@ -51,10 +51,7 @@ notebooks: .venv/installed  ## make notebooks/*.ipynb from their sources, notebo
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py
 
 results: .venv/installed  ## publish the records of the demo runs in results/ and in the README
-	cd runs/phantom-demo && find . -name record.json -execdir pwd \; | while read folder; do \
-	  mkdir -p "$(CURDIR)/results/phantom-demo/$${folder#$(CURDIR)/runs/phantom-demo/}" && \
-	  cp "$$folder"/record.json "$$folder"/per_image.csv "$$folder"/history.csv \
-	     "$(CURDIR)/results/phantom-demo/$${folder#$(CURDIR)/runs/phantom-demo/}"; done
+	$(BIN)/python -m pneumo_lib.report.keep runs/phantom-demo results/phantom-demo
 	$(BIN)/python -m pneumo_lib.report.readme
 
 clean:  ## delete the built book and the runs (not .venv, not data/)

@@ -107,7 +107,7 @@ class Run:
 
     def files(self) -> pd.DataFrame:
         """What lies in the run's folder, with sizes."""
-        found = sorted(path for path in self.folder.glob("*") if path.is_file())
+        found = sorted(path for path in self.folder.glob("[!.]*") if path.is_file())
         sizes = [f"{path.stat().st_size / 1e6:.1f} MB" for path in found]
         return pd.DataFrame({"size": sizes}, index=pd.Index([paths.shown(path) for path in found], name="file"))
 
