@@ -3,13 +3,13 @@
 Neither the number of loader workers nor an interruption changes what an epoch sees.
 """
 
-import os
 from collections.abc import Iterator
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from pneumo_lib.cores import usable_cores
 from pneumo_lib.data import augmentation
 from pneumo_lib.data.source import Part
 
@@ -110,7 +110,7 @@ def validation_loader(part: Part, batch_size: int, rank: int = 0, world: int = 1
 
 def default_workers(device: str) -> int:
     """Loader processes: enough to keep a GPU fed; one beside a CPU that trains."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     return max(1, min(cores - 1, 16)) if device == "cuda" else min(1, cores - 1)
 
 

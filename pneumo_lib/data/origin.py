@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pneumo_lib.data.siim import usable_cores
+from pneumo_lib.cores import usable_cores
 
 _SAMPLE_BYTES = 4096
 

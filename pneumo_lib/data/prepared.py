@@ -12,6 +12,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from pneumo_lib import atomic
+from pneumo_lib.cores import usable_cores
 from pneumo_lib.data import origin, siim
 from pneumo_lib.data.filling import fill
 from pneumo_lib.data.resize import MASK_RULES
@@ -110,7 +111,7 @@ def prepare_sizes(
             stores = {
                 size: Store(folders[size], size, made_from | {"size": size}, on_error == "skip") for size in missing
             }
-            fill(index, stores, workers or siim.usable_cores(), on_error, progress, mask_rule)
+            fill(index, stores, workers or usable_cores(), on_error, progress, mask_rule)
             for store in stores.values():
                 _finish(store, index)
     return {size: load(folder) for size, folder in folders.items()}

@@ -1,6 +1,5 @@
 """The index of a copy of SIIM-ACR: one row an image, from whichever layout the copy has."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from pneumo_lib.cores import usable_cores
 from pneumo_lib.data import dicom, layout, rle, table
 from pneumo_lib.data.layout import SiimError
 
@@ -177,8 +177,3 @@ def _read_png_mask(path: Path) -> np.ndarray:
     if mask.shape[0] != mask.shape[1]:
         raise SiimError(f"{path} is {mask.shape[0]} x {mask.shape[1]}; masks are square, get the file again.")
     return cv2.resize(mask.astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST).view(bool)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from pneumo_lib import atomic
+from pneumo_lib.cores import usable_cores
 from pneumo_lib.data import origin
-from pneumo_lib.data.siim import usable_cores
 from pneumo_lib.errors import PneumoError
 
 ARRAYS = ("images", "masks")

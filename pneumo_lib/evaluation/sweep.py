@@ -1,11 +1,11 @@
 """Every binarization threshold (B-TH) with every removal threshold (R-TH), exactly, in one pass over each map."""
 
-import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from pneumo_lib.cores import usable_cores
 from pneumo_lib.evaluation import components
 from pneumo_lib.evaluation.map_queue import MapQueue, SweepError, truth_array
 from pneumo_lib.evaluation.sweep_result import SweepResult
@@ -74,7 +74,7 @@ def sweep(
         rule=rule,
     )
     queue = MapQueue(probability, truth)
-    threads = min(threads or _processors(), len(truth))
+    threads = min(threads or usable_cores(), len(truth))
     with ThreadPoolExecutor(threads) as pool:
         for worker in [pool.submit(_work, queue, result, binarization) for _ in range(threads)]:
             worker.result()
@@ -162,11 +162,6 @@ def _sweep_masks(queue: MapQueue, result: SweepResult, binarization: np.ndarray)
         stays = judged >= minimum
         result.predicted_px[n] = scratch.above[at_bottom][:, None] * stays
         result.intersection_px[n] = scratch.above_true[at_bottom][:, None] * stays
-
-
-def _processors() -> int:
-    # A container or a batch system may lend fewer processors than the machine has; only Linux tells.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _increasing(name: str, values: Iterable, dtype: type) -> np.ndarray:

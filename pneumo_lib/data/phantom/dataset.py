@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from pneumo_lib.cores import usable_cores
 from pneumo_lib.data import rle
 from pneumo_lib.data.phantom import dicom
 from pneumo_lib.data.phantom.drawing import draw
@@ -110,18 +111,13 @@ def _claim(root: Path, wanted: dict) -> bool:
 
 def _draw_all(root: Path, n_images: int, seed: int, workers: int | None, progress: bool) -> list[tuple[str, str, str]]:
     chunks = [range(start, min(start + CHUNK, n_images)) for start in range(0, n_images, CHUNK)]
-    workers = min(workers or _cores(), len(chunks))
+    workers = min(workers or usable_cores(), len(chunks))
     rows: dict[int, tuple[str, str, str]] = {}
     with tqdm(total=n_images, desc="phantoms", unit="image", disable=not progress) as bar:
         for chunk, done in _results(root, chunks, seed, workers):
             rows.update(zip(chunk, done, strict=True))
             bar.update(len(chunk))
     return [rows[index] for index in range(n_images)]
-
-
-def _cores() -> int:
-    """Cores that this process may use; fewer than the machine has in a container or a batch job."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _results(root: Path, chunks: list[range], seed: int, workers: int):
