@@ -32,7 +32,7 @@ force: bool = False  # train from the beginning although weights are there
 from pneumo_lib import runs, training
 from pneumo_lib.report import figures, tables
 
-run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients, weights=weights)
+run = runs.start(exp, data, profile, seed, split, patients, weights, accumulate, force)
 first_stage = run.first_stage()
 print(f"{run.experiment.name}: {run.experiment.question} ({run.label})")
 

@@ -136,8 +136,12 @@ def start(
     split: str = "auto",
     patients: str = "",
     weights: str = "auto",
+    accumulate: int = 1,
+    force: bool = False,
 ) -> Run:
     """Checks a notebook's parameters and gives the run that they name; nothing is written yet.
+
+    `accumulate` and `force` are only checked here; they are arguments of `training.train`.
 
     Raises:
         ExperimentError, SourceError, WeightsError, RunError: a wrong value; the sentence lists the valid ones.
@@ -146,6 +150,10 @@ def start(
     # bool is an int to Python, and papermill turns `-p seed 1.5` into a float and `-p seed x` into a string.
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
         raise RunError(f"seed={seed!r} is no seed; give a whole number from 0 to {2**31 - 1}.")
+    if not isinstance(accumulate, int) or isinstance(accumulate, bool) or accumulate < 1:
+        raise RunError(f"accumulate={accumulate!r} is no number of forward passes; give a whole number from 1.")
+    if not isinstance(force, bool):
+        raise RunError(f"force={force!r} is neither true nor false; with papermill, pass it as: -y 'force: true'")
     for name, value in (("data", data), ("split", split), ("patients", patients)):
         if not isinstance(value, str):
             raise RunError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")

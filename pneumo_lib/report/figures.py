@@ -19,9 +19,8 @@ from pneumo_lib.runs import Run
 
 
 def batch(part: Part, label: str, n: int = 6, seed: int = 0, strength: float = 1.0) -> Figure:
-    """The first n training images with a pneumothorax (or any, where there are fewer), plain above and augmented below."""
-    positive = np.flatnonzero(part.index["positive"].to_numpy(bool))
-    positions = np.concatenate([positive, np.setdiff1d(np.arange(len(part)), positive)])[:n]
+    """n training images, plain above and augmented below."""
+    positions = _positives_first(part, n)
     augmented = TrainingImages(part, seed, stage=1, strength=strength)
     figure, axes = subplots(2, len(positions), figsize=(1.9 * len(positions), 4.3), squeeze=False)
     for column, position in enumerate(positions):
@@ -66,10 +65,9 @@ def curves(history: pd.DataFrame, label: str) -> Figure:
 
 
 def first_predictions(run: Run, n: int = 6) -> Figure:
-    """The first n validation images with a pneumothorax, at the pipeline's own binarization threshold."""
+    """n validation images, at the pipeline's own binarization threshold."""
     part = run.source.part("validation", run.experiment.image_size)
-    positions = np.flatnonzero(part.index["positive"].to_numpy(bool))[:n]
-    rows = part.rows[positions]
+    rows = part.rows[_positives_first(part, n)]
     images, truth = part.images[rows], part.masks[rows] > 0
     predicted = tta.predict(steps.model(run), images) > np.float32(run.experiment.binarization_threshold)
     titles = [f"DSC {value:.2f}" for value in metrics.dsc(predicted, truth)]
@@ -141,6 +139,12 @@ def show_xray(axis, image: np.ndarray, truth: np.ndarray | None = None, predicte
         if mask is not None and np.any(mask):
             axis.contour(np.asarray(mask, float), [0.5], colors=[colour], linewidths=1.3)
     axis.set(xticks=[], yticks=[])
+
+
+def _positives_first(part: Part, n: int) -> np.ndarray:
+    """Positions of the first n images with a pneumothorax, filled up with others where there are fewer."""
+    positive = part.index["positive"].to_numpy(bool)
+    return np.argsort(~positive, kind="stable")[:n]
 
 
 def _row_titles(axes, titles: Sequence[str]) -> None:

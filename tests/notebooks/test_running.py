@@ -101,6 +101,10 @@ def test_sweep_before_train_says_what_to_run(home):
         ({"split": "random"}, "auto, patient, deck, follow-up"),
         ({"data": "/no/such/folder"}, "is no folder"),
         ({"data": 7}, "-r data 7"),
+        ({"accumulate": 0}, "whole number from 1"),
+        ({"accumulate": True}, "whole number from 1"),
+        ({"force": "yes"}, "neither true nor false"),
+        ({"weights": "resnet"}, "weights"),
         ({"patients": "/no/such/file.csv"}, "is no file"),
     ],
 )

@@ -62,4 +62,4 @@ def test_the_first_cell_after_the_parameters_checks_them(source):
     assert "parameters" in cells[0].metadata["tags"]
     names = notebook.parameters_of(source.with_suffix(".ipynb"))
     for name in names:
-        assert re.search(rf"\b{name}\b", cells[1].source) or name == "force", f"{name} is not checked"
+        assert re.search(rf"\b{name}\b", cells[1].source), f"{name} is not checked"

@@ -75,7 +75,9 @@ def test_a_full_disk_keeps_the_last_checkpoint(finished, tmp_path):
 
 def test_ctrl_c_is_a_keyboard_interrupt_and_training_goes_on_after_it(finished, tmp_path, monkeypatch):
     """Lightning alone would end the process, and ignore Ctrl-C from then on."""
-    handler, calls = signal.getsignal(signal.SIGINT), []
+    # A shell starts background jobs with Ctrl-C ignored; Python's own handler is what a terminal gives.
+    handler, calls = signal.default_int_handler, []
+    before = signal.signal(signal.SIGINT, handler)
     original = training.loop.Segmentation.training_step
 
     def interrupted(self, batch, batch_idx):
@@ -88,6 +90,7 @@ def test_ctrl_c_is_a_keyboard_interrupt_and_training_goes_on_after_it(finished, 
         patch.setattr(training.loop.Segmentation, "training_step", interrupted)
         training.train(toy.experiment(), toy.ToyData(), tmp_path, workers=0)
     assert signal.getsignal(signal.SIGINT) is handler
+    signal.signal(signal.SIGINT, before)
     training.train(toy.experiment(), toy.ToyData(), tmp_path, workers=0)
     assert_same(finished[0], tmp_path)
 
