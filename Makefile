@@ -41,7 +41,7 @@ graph: .venv/installed  ## what would be run, and why
 	$(BIN)/python -m snakemake book --dry-run $(OPTIONS)
 
 test: .venv/installed  ## run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
 
 lint: .venv/installed  ## check style, and that notebooks and their sources agree
 	$(BIN)/ruff check .

@@ -153,7 +153,7 @@ def start(
     if not isinstance(accumulate, int) or isinstance(accumulate, bool) or accumulate < 1:
         raise RunError(f"accumulate={accumulate!r} is no number of forward passes; give a whole number from 1.")
     if not isinstance(force, bool):
-        raise RunError(f"force={force!r} is neither true nor false; with papermill, pass it as: -y 'force: true'")
+        raise RunError(f"force={force!r} is neither true nor false; with papermill, pass it as: -p force True")
     for name, value in (("data", data), ("split", split), ("patients", patients)):
         if not isinstance(value, str):
             raise RunError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")
