@@ -57,10 +57,14 @@ data_figures.overview(source.index, source.label)
 # %% [markdown]
 # ## The split
 #
-# A patient with images in training and test would make the test easier than it looks.
+# A patient with images in training and test would make the test easier than it looks. First the split of these runs, then what
+# each rule would do: those that draw images let patients through.
 
 # %%
 source.report()
+
+# %%
+source.leakage()
 
 # %% [markdown]
 # The arrays at both sizes, which every experiment reads.

@@ -114,6 +114,18 @@ class Source:
         """Sizes, positives and shared patients of each part of the split."""
         return splits.report(self.index, self.split)
 
+    def leakage(self) -> pd.DataFrame:
+        """`report` for every rule there is, whichever is in force: what splitting by image would let through."""
+        rules = [rule for rule in SPLIT_RULES if rule != "auto" and (rule != "patient" or self.split_rule == "patient")]
+        reports = []
+        for rule in rules:
+            try:
+                reports.append(splits.report(self.index, splits.split(self.index, rule, seed=0)))
+            except splits.SplitError as error:
+                # A handful of images cannot be split by every rule.
+                reports.append(pd.DataFrame({"split": [str(error)], "rule": [rule]}))
+        return pd.concat(reports, ignore_index=True).set_index("rule")
+
     def part(self, name: str, size: int) -> Part:
         """One part of the split ("train", "validation" or "test") at `size` pixels a side."""
         arrays = self.at(size)
