@@ -179,7 +179,7 @@ PROFILES = {
             "all five pipelines on two CPU cores in a quarter of an hour, from random weights",
             (64, 128),
             (5, 2.5),
-            (10, 10),
+            (10, 8),
             phantom_images=400,
             encoder_weights=None,
             # Random weights learn from a few hundred images only with a larger step than fine-tuning takes.
