@@ -16,7 +16,7 @@ QUIET := --quiet host reason
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
-	@echo; echo "  Parameters: DATA=phantom or a folder, PROFILE=paper|demo|smoke, SEED=0, CORES=2, PYTHON=python3 (3.11 or newer)"
+	@echo; echo "  Parameters: DATA=phantom or a folder, PROFILE=paper|half|demo|smoke, SEED=0, CORES=2, PYTHON=python3 (3.11 or newer)"
 
 install: .venv/installed  ## make .venv with the tested versions of everything
 

@@ -20,7 +20,7 @@
 # %% tags=["parameters"]
 exp: str = "exp4"  # exp1 ... exp5, or a variant: exp3-own, exp5-text
 data: str = "phantom"  # phantom, or the folder of a copy of SIIM-ACR
-profile: str = "demo"  # paper (hours on a GPU), demo (minutes on two cores), smoke (seconds)
+profile: str = "demo"  # paper (hours on a GPU), half (hours on two cores), demo (minutes), smoke (seconds)
 seed: int = 0  # of weights, order and augmentation; another seed is a repeat
 split: str = "auto"  # patient, deck, follow-up; auto: patient where patients are known, else deck
 patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one

@@ -175,6 +175,18 @@ PROFILES = {
             augmentation=1.0,
         ),
         Profile(
+            "half",
+            "half the sizes, a third of the epochs, from random weights: an hour or two on two CPU cores",
+            (128, 256),
+            (5, 2.5),
+            (3, 3),
+            phantom_images=1_200,
+            encoder_weights=None,
+            learning_rate=1e-3,
+            averaged_epochs=3,
+            augmentation=0.5,
+        ),
+        Profile(
             "demo",
             "all five pipelines on two CPU cores in a quarter of an hour, from random weights",
             (64, 128),

@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name, default, meaning in (
         ("exp", "exp4", "exp1 ... exp5, or a variant"),
         ("data", "phantom", "phantom, or the folder of a copy of SIIM-ACR"),
-        ("profile", "demo", "paper, demo, smoke"),
+        ("profile", "demo", "paper, half, demo, smoke"),
         ("split", "auto", "patient, deck, follow-up, auto"),
         ("patients", "", "CSV of image ids and NIH file names"),
         ("weights", "auto", "auto, imagenet, none, or a .safetensors file"),
