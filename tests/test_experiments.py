@@ -62,7 +62,7 @@ def test_an_unknown_name_lists_the_valid_ones(name):
 
 @pytest.mark.parametrize("profile", ["Paper", "", 1, None])
 def test_an_unknown_profile_lists_the_valid_ones(profile):
-    with pytest.raises(experiments.ExperimentError, match="paper, demo, smoke"):
+    with pytest.raises(experiments.ExperimentError, match="paper, half, demo, smoke"):
         experiments.get("exp1", profile)
 
 

@@ -93,7 +93,7 @@ def test_sweep_before_train_says_what_to_run(home):
         ({"exp": "exp9"}, "exp1, exp2, exp3, exp4, exp5"),
         ({"exp": 4}, "exp1, exp2"),
         ({"exp": True}, "exp1, exp2"),
-        ({"profile": "large"}, "paper, demo, smoke"),
+        ({"profile": "large"}, "paper, half, demo, smoke"),
         ({"seed": "true"}, "whole number"),
         ({"seed": 1.5}, "whole number"),
         ({"seed": -1}, "whole number"),
