@@ -19,6 +19,8 @@ COMMON = f"-p data '{DATA}' -p profile {PROFILE} -p seed {SEED} -p split {SPLIT}
 # What people wrote; the rest of book/ is made by the build.
 MADE = {"_build", "generated", "runs", *(f"{name}.md" for name in EXPERIMENTS)}
 BOOK = [str(path) for path in Path("book").rglob("*.*") if not MADE & set(path.parts)]
+# At the paper's scale a sweep fills a machine; at the others it is mostly imports, and two run side by side.
+EVALUATION_CORES = workflow.cores if PROFILE == "paper" else 1
 NOTEBOOK = "python -m pneumo_lib.notebook {input.source} {output} -p exp {wildcards.exp} " + COMMON
 
 
@@ -72,6 +74,8 @@ rule train:
     output:
         f"{HERE}/{{exp}}/seed{{seed}}/train.ipynb",
     threads: workflow.cores
+    # Others wait for it, so that single-core jobs are left for the end, when they fill the cores.
+    priority: 1
     shell:
         NOTEBOOK
 
@@ -82,7 +86,7 @@ rule sweep:
         source="notebooks/sweep.ipynb",
     output:
         f"{HERE}/{{exp}}/seed{{seed}}/sweep.ipynb",
-    threads: workflow.cores
+    threads: EVALUATION_CORES
     shell:
         NOTEBOOK
 
@@ -94,6 +98,6 @@ rule test:
     output:
         f"{HERE}/{{exp}}/seed{{seed}}/test.ipynb",
         f"{HERE}/{{exp}}/seed{{seed}}/record.json",
-    threads: workflow.cores
+    threads: EVALUATION_CORES
     shell:
         NOTEBOOK.replace("{output}", "{output[0]}")
