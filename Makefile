@@ -55,4 +55,4 @@ results: .venv/installed  ## publish the records of the demo runs in results/ an
 	$(BIN)/python -m pneumo_lib.report.readme
 
 clean:  ## delete the built book and the runs (not .venv, not data/)
-	rm -rf book/_build book/runs runs .snakemake
+	rm -rf book/_build book/runs runs/* .snakemake

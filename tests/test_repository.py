@@ -35,6 +35,14 @@ def test_the_readme_names_only_what_is_there():
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
 
 
+def test_the_readmes_output_folders_exist_in_a_fresh_clone():
+    """papermill refuses an output whose folder is missing."""
+    folders = {Path(name).parent.as_posix() for name in tracked()}
+    for text in (ROOT / "README.md", *(ROOT / "book").glob("*/*.md")):
+        for output in re.findall(r"papermill notebooks/\S+ (?:\S.* > )?([\w/]+)/[\w-]+\.ipynb", text.read_text()):
+            assert output in folders, f"{text.name}: {output}"
+
+
 def test_every_committed_record_is_of_todays_registry_and_says_that_it_is_synthetic():
     found = records.find(ROOT / "results")
     assert found
