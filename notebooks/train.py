@@ -26,13 +26,14 @@ split: str = "auto"  # patient, deck, follow-up; auto: patient where patients ar
 patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
 weights: str = "auto"  # imagenet, none (random), or a .safetensors file; auto: as the profile says
 accumulate: int = 1  # forward passes a step, where a batch does not fit into memory
+precision: str = "auto"  # 32 (float32), bf16 (mixed); auto: bf16 where the device has instructions for it
 force: bool = False  # train from the beginning although weights are there
 
 # %%
 from pneumo_lib import runs, training
 from pneumo_lib.report import figures, tables
 
-run = runs.start(exp, data, profile, seed, split, patients, weights, accumulate, force)
+run = runs.start(exp, data, profile, seed, split, patients, weights, accumulate, force, precision)
 first_stage = run.first_stage()
 print(f"{run.experiment.name}: {run.experiment.question} ({run.label})")
 
@@ -72,11 +73,19 @@ figures.batch(
 # What will be done, then the doing. A run that is cut off goes on where it was when it is started again.
 
 # %%
-training.plan(run.experiment, run.source, run.folder, run.initial)
+training.plan(run.experiment, run.source, run.folder, run.initial, precision)
 
 # %%
 result = training.train(
-    run.experiment, run.source, run.folder, run.seed, first_stage, force, initial=run.initial, accumulate=accumulate
+    run.experiment,
+    run.source,
+    run.folder,
+    run.seed,
+    first_stage,
+    force,
+    initial=run.initial,
+    accumulate=accumulate,
+    precision=precision,
 )
 
 # %% [markdown]

@@ -9,6 +9,7 @@ from pneumo_lib import experiments, paths
 from pneumo_lib.data import source
 from pneumo_lib.errors import PneumoError
 from pneumo_lib.model import initial as initial_weights
+from pneumo_lib.model import precision as precisions
 from pneumo_lib.model import weights as weight_files
 
 
@@ -36,6 +37,7 @@ class Trained:
             {
                 title: {
                     "device": f"{cost.get('processes', 1)} x {cost['device']}",
+                    "precision": precisions.TITLES.get(cost.get("precision"), "not noted"),
                     "minutes": round(cost["seconds_training"] / 60, 1),
                     "images a second": cost["images_per_second"],
                     "peak memory, GB": cost.get("peak_memory_gb", "not measured"),
@@ -138,13 +140,14 @@ def start(
     weights: str = "auto",
     accumulate: int = 1,
     force: bool = False,
+    precision: str = "auto",
 ) -> Run:
     """Checks a notebook's parameters and gives the run that they name; nothing is written yet.
 
-    `accumulate` and `force` are only checked here; they are arguments of `training.train`.
+    `accumulate`, `force` and `precision` are only checked here; they are arguments of `training.train`.
 
     Raises:
-        ExperimentError, SourceError, WeightsError, RunError: a wrong value; the sentence lists the valid ones.
+        ExperimentError, SourceError, WeightsError, PrecisionError, RunError: a wrong value; the sentence lists the valid ones.
     """
     experiment = experiments.get(exp, profile)
     # bool is an int to Python, and papermill turns `-p seed 1.5` into a float and `-p seed x` into a string.
@@ -154,6 +157,7 @@ def start(
         raise RunError(f"accumulate={accumulate!r} is no number of forward passes; give a whole number from 1.")
     if not isinstance(force, bool):
         raise RunError(f"force={force!r} is neither true nor false; with papermill, pass it as: -p force True")
+    precisions.choose(precision)
     for name, value in (("data", data), ("split", split), ("patients", patients)):
         if not isinstance(value, str):
             raise RunError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")

@@ -53,12 +53,14 @@ class BatchNorm(nn.BatchNorm2d):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         if not self.training or world() == 1:
             return super().forward(inputs)
-        mean = total(inputs.mean((0, 2, 3))) / world()
-        centred = inputs - mean[:, None, None]
+        # Statistics in float32 whatever the precision, as PyTorch's own.
+        wide = inputs.float()
+        mean = total(wide.mean((0, 2, 3))) / world()
+        centred = wide - mean[:, None, None]
         variance = total((centred * centred).mean((0, 2, 3))) / world()
         self._keep(mean.detach(), variance.detach(), inputs.numel() // len(mean) * world())
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return centred * scale[:, None, None] + self.bias[:, None, None]
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(inputs.dtype)
 
     def _keep(self, mean: torch.Tensor, variance: torch.Tensor, count: int) -> None:
         self.num_batches_tracked += 1

@@ -21,6 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
         ("split", "auto", "patient, deck, follow-up, auto"),
         ("patients", "", "CSV of image ids and NIH file names"),
         ("weights", "auto", "auto, imagenet, none, or a .safetensors file"),
+        ("precision", "auto", "auto, 32, bf16"),
     ):
         parser.add_argument(f"--{name}", default=default, help=f"{meaning} (default: {default or 'none'})")
     parser.add_argument("--seed", type=int, default=0)
@@ -32,7 +33,15 @@ def main(arguments: list[str] | None = None) -> int:
         run = runs.start(**options)
         first = run.first_stage()
         training.train(
-            run.experiment, run.source, run.folder, run.seed, first, force, initial=run.initial, accumulate=accumulate
+            run.experiment,
+            run.source,
+            run.folder,
+            run.seed,
+            first,
+            force,
+            initial=run.initial,
+            accumulate=accumulate,
+            precision=options["precision"],
         )
     except PneumoError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -14,6 +14,7 @@ from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEn
 
 from pneumo_lib.data.batches import default_workers
 from pneumo_lib.experiments import Stage
+from pneumo_lib.model import precision as precisions
 from pneumo_lib.training.checkpoints import TrainingError, WholeFiles
 
 # Compiling takes a minute or two; a tenth of each step is won.
@@ -25,7 +26,8 @@ class Machine:
     """One process's view of the machines that train.
 
     device: "cuda" or "cpu"; local: processes on each node; nodes: how many; rank: this process among all; workers: loader
-    processes of each; accumulate: forward passes an optimiser step; launcher: "torchrun", "slurm" or `None`.
+    processes of each; accumulate: forward passes an optimiser step; launcher: "torchrun", "slurm" or `None`;
+    precision: Lightning's name of it, see `model.precision.choose`.
     """
 
     device: str = "cpu"
@@ -35,9 +37,10 @@ class Machine:
     workers: int = 0
     accumulate: int = 1
     launcher: str | None = None
+    precision: str = precisions.FLOAT32
 
     @classmethod
-    def here(cls, workers: int | None = None, accumulate: int = 1) -> "Machine":
+    def here(cls, workers: int | None = None, accumulate: int = 1, precision: str = "auto") -> "Machine":
         """As the environment says; one GPU is used where several are there but nothing started a process for each."""
         device = "cuda" if torch.cuda.is_available() else "cpu"
         launcher, rank, world, local = None, 0, 1, 1
@@ -49,7 +52,10 @@ class Machine:
             launcher, rank, world = "slurm", int(os.environ["SLURM_PROCID"]), int(os.environ["SLURM_STEP_NUM_TASKS"])
             local = world // int(os.environ["SLURM_STEP_NUM_NODES"])
         workers = default_workers(device) // local if workers is None else workers
-        return cls(device, local, world // local, rank, workers, accumulate, launcher if world > 1 else None)
+        launcher = launcher if world > 1 else None
+        return cls(
+            device, local, world // local, rank, workers, accumulate, launcher, precisions.choose(precision, device)
+        )
 
     @property
     def world(self) -> int:
@@ -60,6 +66,7 @@ class Machine:
     def title(self) -> str:
         """As a plan and a record show it."""
         name = torch.cuda.get_device_name() if self.device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+        name = f"{name}, {precisions.TITLES[self.precision]}"
         return f"{self.world} x {name}" if self.world > 1 else name
 
     def check(self, stage: Stage, validation_images: int) -> None:
@@ -103,7 +110,7 @@ class Machine:
             num_nodes=self.nodes,
             strategy="ddp" if self.world > 1 else "auto",
             plugins=[environments[self.launcher](), WholeFiles()],
-            precision="bf16-mixed" if self.device == "cuda" else "32-true",
+            precision=self.precision,
             accumulate_grad_batches=self.accumulate,
             max_epochs=epochs,
             callbacks=callbacks,

@@ -45,7 +45,8 @@ def run(job: Job, model: nn.Module, data: Source, machine: Machine, force: bool)
     """
     began = time.perf_counter()
     folder = checkpoints.Folder(job.path)
-    folder.open(job.settings, force)
+    # The precision belongs to the machine and not to the experiment, but no stage is trained half in one and half in another.
+    folder.open(job.settings | {"precision": machine.precision}, force)
     batches, validation = _loaders(job, data, machine)
     module = Segmentation(_arranged(model, machine, job.stage.epochs * len(batches)), job.experiment)
     window = job.experiment.averaging_window(job.stage)
@@ -133,6 +134,7 @@ def _cost(began: float, history: History, machine: Machine, model: nn.Module) ->
         "processes": machine.world,
         "accumulate": machine.accumulate,
         "threads": torch.get_num_threads(),
+        "precision": machine.precision,
         "seconds_this_session": round(time.perf_counter() - began, 1),
         "seconds_training": round(float(rows["seconds"].sum()), 1),
         "images_per_second": round(float(rows["images_per_second"].median()), 2),

@@ -10,6 +10,7 @@ from torch import nn
 from pneumo_lib import paths
 from pneumo_lib.data.source import Source
 from pneumo_lib.experiments import Experiment
+from pneumo_lib.model import precision as precisions
 from pneumo_lib.model import unet, weights
 from pneumo_lib.model.initial import Initial
 from pneumo_lib.runs import Trained
@@ -19,12 +20,16 @@ from pneumo_lib.training.machine import Machine
 
 
 def plan(
-    experiment: Experiment, data: Source, run_dir: Path | None = None, initial: Initial | None = None
+    experiment: Experiment,
+    data: Source,
+    run_dir: Path | None = None,
+    initial: Initial | None = None,
+    precision: str = "auto",
 ) -> pd.DataFrame:
     """What `train` will do, one row a stage: images, pixels, batch, epochs, steps, where its weights come from and go to.
 
     Args:
-        experiment, data, run_dir, initial: as for `train`.
+        experiment, data, run_dir, initial, precision: as for `train`.
     """
     images = int((data.split == "train").sum())
     with torch.device("meta"):
@@ -39,7 +44,7 @@ def plan(
         rows.append(
             {"stage": number, "pixels": one.image_size, "training images": images, "batch": one.batch_size}
             | {"epochs": one.epochs if steps else 0, "steps": steps, "starts from": start, "parameters": parameters}
-            | {"device": Machine.here().title}
+            | {"device": Machine.here(precision=precision).title}
             | ({"folder": paths.shown(run_dir)} if run_dir else {})
         )
     return pd.DataFrame(rows).set_index("stage")
@@ -55,6 +60,7 @@ def train(
     workers: int | None = None,
     initial: Initial | None = None,
     accumulate: int = 1,
+    precision: str = "auto",
 ) -> Trained:
     """Trains every stage of an experiment; a stage that is finished is not trained again, one that was cut off goes on.
 
@@ -72,23 +78,27 @@ def train(
         initial: what the first stage starts from; `None`: the encoder weights that the experiment names.
         accumulate: forward passes an optimiser step, where the table's batch does not fit into memory; the Dice term and
             batch norm then see a part of the batch at a time.
+        precision: "32", "bf16" or "auto", see `model.precision.choose`. A stage that was cut off goes on in the precision
+            that it began with or not at all; weights are float32 either way, so that a finished one serves both unless
+            another one is asked for by name.
 
     Raises:
         TrainingError: other settings than those of what is there, no first stage, a loss that is not finite, a full disk,
             a batch that the processes cannot share out.
         WeightsError: initial weights that cannot be had.
+        PrecisionError: no such precision.
     """
     if (experiment.starts_from is None) != (first_stage is None):
         raise TrainingError(
             f"first_stage={first_stage} does not fit {experiment.name}: it starts from {experiment.starts_from}."
         )
-    machine = Machine.here(workers, accumulate)
+    machine = Machine.here(workers, accumulate, precision)
     started = _started_with(experiment, first_stage, initial)
     finished = [first_stage] if first_stage else []
     for number in range(len(finished) + 1, len(experiment.stages) + 1):
         path = run_dir / f"stage{number}.safetensors"
         job = stage.Job(experiment, number, seed, path, _settings(experiment, data, number, seed) | started)
-        if force or not _is_finished(job):
+        if force or not _is_finished(job, precision):
             lightning.seed_everything(seed, verbose=False)
             stage.run(job, _network(experiment, finished, initial), data, machine, force)
         finished.append(path)
@@ -128,10 +138,13 @@ def _network(experiment: Experiment, finished: list[Path], initial: Initial | No
     return (initial or Initial(experiment.encoder_weights)).build(experiment)
 
 
-def _is_finished(job: stage.Job) -> bool:
+def _is_finished(job: stage.Job, precision: str) -> bool:
     if not job.path.is_file():
         return False
-    refuse_other(job.path, weights.about(job.path)["settings"], job.settings)
+    about = weights.about(job.path)
+    refuse_other(job.path, about["settings"], job.settings)
+    if wanted := precisions.CHOICES[str(precision)]:
+        refuse_other(job.path, {"precision": about["cost"].get("precision", "not noted")}, {"precision": wanted})
     # Still there where the process was killed between writing the weights and tidying up.
     Folder(job.path).remove()
     return True

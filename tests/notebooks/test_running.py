@@ -104,6 +104,8 @@ def test_sweep_before_train_says_what_to_run(home):
         ({"accumulate": 0}, "whole number from 1"),
         ({"accumulate": True}, "whole number from 1"),
         ({"force": "yes"}, "neither true nor false"),
+        ({"precision": "fp16"}, "auto, 32, bf16"),
+        ({"precision": True}, "auto, 32, bf16"),
         ({"weights": "resnet"}, "weights"),
         ({"patients": "/no/such/file.csv"}, "is no file"),
     ],

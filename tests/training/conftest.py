@@ -1,4 +1,4 @@
-"""The small network everywhere, one thread, and one finished training that tests share."""
+"""The small network everywhere, one thread, float32, and one finished training that tests share."""
 
 import sys
 from pathlib import Path
@@ -8,6 +8,7 @@ import segmentation_models_pytorch as smp
 import torch
 
 from pneumo_lib import training
+from pneumo_lib.model import precision
 
 sys.path.append(str(Path(__file__).parent))
 import toy  # noqa: E402
@@ -15,11 +16,12 @@ import toy  # noqa: E402
 
 @pytest.fixture(scope="module", autouse=True)
 def small():
-    """Sums, and so weights, depend on the number of threads in their last bits."""
+    """Sums, and so weights, depend on the number of threads in their last bits, and on the processor's bfloat16 in more."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(smp, "Unet", toy.small_unet)
+        patch.setattr(precision, "has_bfloat16", toy.no_bfloat16)
         yield
     torch.set_num_threads(threads)
 

@@ -29,26 +29,28 @@ def assert_same(finished: Path, folder: Path) -> None:
         pd.testing.assert_frame_equal(one.drop(columns=times), other.drop(columns=times))
 
 
-def to_the_end(folder: Path) -> None:
-    process = toy.process(toy.run, folder)
+def to_the_end(folder: Path, *arguments) -> None:
+    process = toy.process(toy.run, folder, *arguments)
     process.join()
     assert process.exitcode == 0
 
 
-def test_killed_at_any_moment(finished, tmp_path):
+@pytest.mark.parametrize("precision", ["32", "bf16"])
+def test_killed_at_any_moment(tmp_path, precision):
     """SIGKILL at random moments of one training, three or PNEUMO_KILLS of them."""
+    arguments = ("exp4", precision)
     chance = random.Random(int(os.environ.get("PNEUMO_KILLS_SEED", 0)))
-    to_the_end(tmp_path / "timed")
+    to_the_end(tmp_path / "timed", *arguments)
     began = time.perf_counter()
-    to_the_end(tmp_path / "timed again")
+    to_the_end(tmp_path / "timed again", *arguments)
     whole = time.perf_counter() - began
     for _ in range(int(os.environ.get("PNEUMO_KILLS", 3))):
-        process = toy.process(toy.run, tmp_path / "killed")
+        process = toy.process(toy.run, tmp_path / "killed", *arguments)
         process.join(chance.uniform(0.1, 0.7) * whole)
         process.kill()
         process.join()
-    to_the_end(tmp_path / "killed")
-    assert_same(finished[0], tmp_path / "killed")
+    to_the_end(tmp_path / "killed", *arguments)
+    assert_same(tmp_path / "timed", tmp_path / "killed")
 
 
 @pytest.mark.parametrize("moment", ["batch-norm pass", "between the stages", "half a checkpoint"])
@@ -100,6 +102,8 @@ def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
     process.join()
     with pytest.raises(training.TrainingError, match="another seed .*force"):
         training.train(toy.experiment(), toy.ToyData(), tmp_path, seed=1, workers=0)
+    with pytest.raises(training.TrainingError, match=r"another precision \(32-true\)"):
+        training.train(toy.experiment(), toy.ToyData(), tmp_path, workers=0, precision="bf16")
 
 
 def test_a_loss_that_is_not_finite_stops_with_epoch_batch_and_rate(tmp_path):

@@ -146,6 +146,27 @@ def test_the_plan_says_what_train_does(finished):
     assert training.plan(toy.experiment("exp3"), toy.ToyData())["steps"].tolist() == [0, 9]
 
 
+def test_bfloat16_learns_alike_and_keeps_float32_weights(tmp_path):
+    results = {
+        name: training.train(toy.experiment("exp2"), toy.ToyData(), tmp_path / name, workers=0, precision=name)
+        for name in ("32", "bf16")
+    }
+    losses = [result.history["train_loss"] for result in results.values()]
+    # 8 bits of mantissa: each convolution's output is off by up to 2^-9 of itself.
+    assert losses[0].tolist() != losses[1].tolist() and losses[1].to_numpy() == pytest.approx(losses[0], abs=0.03)
+    state = load_file(tmp_path / "bf16" / "stage1.safetensors")
+    assert {tensor.dtype for tensor in state.values()} == {torch.float32, torch.int64}
+    assert results["bf16"].cost()["precision"].tolist() == ["bf16"]
+
+
+def test_a_finished_stage_serves_every_precision_unless_another_is_asked_for(finished):
+    folder, result = finished
+    again = training.train(toy.experiment(), toy.ToyData(), folder, workers=0, precision="32")
+    pd.testing.assert_frame_equal(again.history, result.history)
+    with pytest.raises(training.TrainingError, match=r"another precision \(32-true\)"):
+        training.train(toy.experiment(), toy.ToyData(), folder, workers=0, precision="bf16")
+
+
 def test_weights_load_into_a_fresh_network(finished):
     model = weights.load(finished[0] / "stage2.safetensors", unet.build(toy.experiment())).eval()
     with torch.no_grad():

@@ -17,6 +17,7 @@ import torch
 
 from pneumo_lib import atomic, experiments, training
 from pneumo_lib.data.source import Part
+from pneumo_lib.model import precision as precisions
 from pneumo_lib.training import averaging, checkpoints
 
 PARTS = {"train": 12, "validation": 8, "test": 4}
@@ -29,6 +30,11 @@ def small_unet(name: str, **options) -> torch.nn.Module:
     # The library keeps the levels that it does not use.
     model.encoder.layer3, model.encoder.layer4 = torch.nn.Identity(), torch.nn.Identity()
     return model
+
+
+def no_bfloat16(device: str) -> bool:
+    """In the place of `precision.has_bfloat16`, so that a test gives the same on every machine."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -72,21 +78,21 @@ _processes.set_forkserver_preload(["pneumo_lib.training"])
 
 
 def process(target, *arguments) -> multiprocessing.Process:
-    """A started process that calls `target(*arguments)` with the small network and one thread."""
+    """A started process that calls `target(*arguments)` with the small network, one thread and float32."""
     started = _processes.Process(target=_prepared, args=(target, *arguments))
     started.start()
     return started
 
 
 def _prepared(target, *arguments) -> None:
-    smp.Unet = small_unet
+    smp.Unet, precisions.has_bfloat16 = small_unet, no_bfloat16
     torch.set_num_threads(1)
     target(*arguments)
 
 
-def run(folder: Path, name: str = "exp4", **changes) -> None:
+def run(folder: Path, name: str = "exp4", precision: str = "auto", **changes) -> None:
     """Trains to the end."""
-    training.train(experiment(name, **changes), ToyData(), folder, workers=0)
+    training.train(experiment(name, **changes), ToyData(), folder, workers=0, precision=precision)
 
 
 def run_and_die(folder: Path, moment: str) -> None:
