@@ -43,10 +43,16 @@ def test_the_readmes_output_folders_exist_in_a_fresh_clone():
             assert output in folders, f"{text.name}: {output}"
 
 
-def test_every_committed_record_is_of_todays_registry_and_says_that_it_is_synthetic():
+def test_every_committed_record_is_of_todays_registry_and_says_what_its_data_are():
     found = records.find(ROOT / "results")
     assert found
-    assert all(record.values["synthetic"] and "phantom" in record.label for record in found)
+    for record in found:
+        if record.values["synthetic"]:
+            assert "phantom" in record.label and not record.silver
+        else:
+            assert "silver labels" in record.label
+            assert not (record.folder / "gallery.png").exists(), "an X-ray of a patient"
+            assert record.per_image["image_id"].tolist() == list(range(1, len(record.per_image) + 1)), "ids of X-rays"
 
 
 def test_no_xray_no_weights_and_nothing_large_is_committed():

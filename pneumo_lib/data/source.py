@@ -14,6 +14,8 @@ from pneumo_lib.errors import PneumoError
 from pneumo_lib.experiments import Profile
 
 PHANTOM = "phantom"
+SILVER = "silver labels"
+"""What a data set's masks are called where another model predicted them: where the folder's name has "silver" in it."""
 SPLIT_RULES = ("auto", "patient", "deck", "follow-up")
 
 
@@ -71,6 +73,7 @@ class Source:
     def label(self) -> str:
         """What stands beside every number from this data set."""
         kind = "phantom data" if self.is_phantom else self.name
+        kind = f"{SILVER} ({self.name})" if is_silver(self.name) else kind
         return f"{kind}, {self.profile.name} profile"
 
     @property
@@ -131,6 +134,11 @@ class Source:
         arrays = self.at(size)
         rows = np.flatnonzero((self.split == name).fillna(False).to_numpy(bool))
         return Part(arrays.images, arrays.masks, arrays.index.iloc[rows].reset_index(drop=True), rows)
+
+
+def is_silver(name: str) -> bool:
+    """Whether the masks of the data set of this name are silver labels."""
+    return "silver" in name
 
 
 def open_source(data: str, profile: Profile, split: str = "auto", patients: str = "") -> Source:

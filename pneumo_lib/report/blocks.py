@@ -1,7 +1,7 @@
 """Tables and sentences of the book that come from the registry, the paper's tables and the records."""
 
 from pneumo_lib.experiments import EXPERIMENTS, PROFILES
-from pneumo_lib.report import comparison, experiment_pages, paper, reference, scores
+from pneumo_lib.report import comparison, experiment_pages, paper, reference, scores, silver
 from pneumo_lib.report.markdown import figure, table
 from pneumo_lib.report.records import Record
 
@@ -49,8 +49,8 @@ def substitutions() -> dict[str, str]:
     }
 
 
-def write_all(sets: dict[str, list[Record]]) -> dict[str, str]:
-    """Every block by the name of its file."""
+def write_all(sets: dict[str, list[Record]], silver_sets: dict[str, list[Record]]) -> dict[str, str]:
+    """Every block by the name of its file; `silver_sets` are the runs on silver labels."""
     first = next(iter(sets.values()), [])
     return {
         "verdict": comparison.verdict(first) + "\n",
@@ -61,12 +61,13 @@ def write_all(sets: dict[str, list[Record]]) -> dict[str, str]:
         "thresholds": _thresholds(sets),
         "optimism": _optimism(first),
         "gallery": _galleries(sets),
+        "silver": silver.block(silver_sets),
         "pipelines": reference.pipelines(),
         "registry": reference.registry(),
         "profiles": reference.profiles(),
         "sources": reference.sources(),
         "parameters": reference.parameters(),
-        "status": reference.status(sets),
+        "status": reference.status(sets, silver_sets),
     }
 
 

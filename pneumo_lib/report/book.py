@@ -19,7 +19,7 @@ import matplotlib
 import pneumo_lib
 from pneumo_lib import atomic, paths
 from pneumo_lib.experiments import EXPERIMENTS
-from pneumo_lib.report import blocks, comparison, experiment_pages, page
+from pneumo_lib.report import blocks, comparison, experiment_pages, page, records
 from pneumo_lib.report.markdown import command
 
 STEPS = ("train", "sweep", "test")
@@ -51,15 +51,15 @@ def _to_restructured_text(app, what, name, obj, options, lines: list[str]) -> No
 
 def write(book: Path) -> None:
     """Writes everything generated into the folder of the book."""
-    sets = comparison.shown_sets()
-    for name, text in blocks.write_all(sets).items():
+    sets, silver_sets = comparison.shown_sets(), comparison.shown_sets(silver=True)
+    for name, text in blocks.write_all(sets, silver_sets).items():
         update(book / "generated" / f"{name}.md", text)
     for name, text in experiment_pages.pages(sets, book / "experiments").items():
         update(book / "experiments" / f"{name}.md", text)
     _notebooks(book / "runs")
     _galleries(book / "generated" / "figures", sets)
     _explorer(book, sets)
-    _figures(book / "generated" / "figures", sets)
+    _figures(book / "generated" / "figures", sets, silver_sets)
 
 
 def update(path: Path, text: str) -> None:
@@ -127,9 +127,9 @@ def _explorer(book: Path, sets: dict) -> None:
     update(book / "generated" / "explorer.md", there)
 
 
-def _figures(folder: Path, sets: dict) -> None:
+def _figures(folder: Path, sets: dict, silver_sets: dict) -> None:
     """All figures, when the library or a record has changed since they were drawn; importing what draws takes seconds."""
-    stamp, state = folder / "drawn.json", _state(sets)
+    stamp, state = folder / "drawn.json", _state([*sets.values(), *silver_sets.values()])
     if stamp.is_file() and json.loads(stamp.read_text()) == state:
         return
     from pneumo_lib.report import book_figures
@@ -137,20 +137,20 @@ def _figures(folder: Path, sets: dict) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # The same drawing gives the same bytes.
     with matplotlib.rc_context({"svg.hashsalt": "pneumo_lib", "savefig.facecolor": "white"}):
-        for name, figure in book_figures.draw_all(sets):
+        for name, figure in book_figures.draw_all(sets, silver_sets):
             with atomic.replacing(folder / name) as temporary:
                 kind = Path(name).suffix[1:]
                 figure.savefig(temporary, format=kind, dpi=110, metadata={"Date": None} if kind == "svg" else None)
     atomic.write_json(stamp, state)
 
 
-def _state(sets: dict) -> dict[str, str]:
+def _state(sets: list[list[records.Record]]) -> dict[str, str]:
     """What figures depend on: a digest of the library and one of the records."""
-    records = [
-        path for found in sets.values() for record in found for path in sorted(record.folder.iterdir())
+    files = [
+        path for found in sets for record in found for path in sorted(record.folder.iterdir())
         if path.suffix in (".csv", ".json")
     ]  # fmt: skip
-    return {"library": _digest(_library()), "records": _digest(records)}
+    return {"library": _digest(_library()), "records": _digest(files)}
 
 
 def _library() -> list[Path]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from matplotlib.figure import Figure
 
 from pneumo_lib.experiments import EXPERIMENTS
-from pneumo_lib.report import drawings, figures, network_drawing, published, xray_drawings
+from pneumo_lib.report import drawings, figures, network_drawing, published, silver, xray_drawings
 from pneumo_lib.report.experiment_pages import measured
 from pneumo_lib.report.records import Record
 
@@ -27,8 +27,8 @@ _DRAWINGS = {
 }
 
 
-def draw_all(sets: dict[str, list[Record]]) -> Iterator[tuple[str, Figure]]:
-    """(file name, figure), one after the other: drawings, then the curves of each experiment that was run."""
+def draw_all(sets: dict[str, list[Record]], silver_sets: dict[str, list[Record]]) -> Iterator[tuple[str, Figure]]:
+    """(file name, figure), one after the other: drawings, then what was run."""
     for name, draw in _DRAWINGS.items():
         yield name, draw()
     for name in EXPERIMENTS:
@@ -37,3 +37,4 @@ def draw_all(sets: dict[str, list[Record]]) -> Iterator[tuple[str, Figure]]:
     if found := next(iter(sets.values()), []):
         yield "outcomes.svg", published.outcomes(found)
         yield "optimism.svg", published.optimism(found)
+    yield from silver.draw(silver_sets)

@@ -22,13 +22,15 @@ def run_folder() -> Path | None:
     return paths.home() / folder if folder else None
 
 
-def shown_sets() -> dict[str, list[Record]]:
+def shown_sets(silver: bool = False) -> dict[str, list[Record]]:
     """The records that the book shows, by where they come from; one's own, where there are any, come first.
 
-    `this run`: those of the folder PNEUMO_RECORDS; `committed run`: those in `results/`.
+    `this run`: those of the folder PNEUMO_RECORDS; `committed run`: those in `results/`. Scores against silver labels are
+    never among the others: they are shown apart, with `silver=True`.
     """
     sets = {"this run": records.find(run_folder()) if run_folder() else []}
     sets["committed run"] = records.find(paths.home() / "results")
+    sets = {title: [record for record in found if record.silver == silver] for title, found in sets.items()}
     return {title: found for title, found in sets.items() if found}
 
 
@@ -132,13 +134,19 @@ def best(found: list[Record]) -> Record:
     return max(found, key=lambda record: record.values["test"][scores.HONEST]["scores"]["dsc"][0])
 
 
+def gain_over_blank(record: Record) -> metrics.Interval:
+    """How far its mean DSC on test lies above that of predicting nothing on the same images, with its interval."""
+    images = record.per_image
+    return metrics.paired_bootstrap(images["dsc"], images["truth_px"] == 0, images["patient_id"])
+
+
 def verdict(found: list[Record]) -> str:
     """What these records can and cannot say, as Markdown."""
     if not found:
         return "**Not run.** `make book` runs the five experiments on the phantom."
     top = best(found)
     honest, blank = top.values["test"][scores.HONEST]["scores"], top.values["test"][scores.BLANK]["scores"]["dsc"][0]
-    gain = metrics.paired_bootstrap(top.per_image["dsc"], top.per_image["truth_px"] == 0, top.per_image["patient_id"])
+    gain = gain_over_blank(top)
     clear = "above" if gain.low > 0 else "not clearly above"
     text = [
         f"**{label(found)}.** The best of the five pipelines there is {top.name}: mean DSC "

@@ -1,6 +1,7 @@
 """Keeps the small files of reported runs: `python -m pneumo_lib.report.keep runs/phantom-demo results/phantom-demo`.
 
-A record and its tables, and of phantoms the gallery and the explorer's data. Never weights, never X-rays of patients.
+A record and its tables, and of phantoms the gallery and the explorer's data. Never weights, never X-rays of patients: of
+them numbers stay, without the ids of images and patients.
 """
 
 import io
@@ -8,6 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import pandas as pd
 from PIL import Image
 
 from pneumo_lib import atomic
@@ -26,17 +28,25 @@ def keep(runs: Path, results: Path) -> list[Path]:
         folder = results / record.folder.resolve().relative_to(Path(runs).resolve())
         folder.mkdir(parents=True, exist_ok=True)
         written += [Path(shutil.copy(record.folder / name, folder / name)) for name in FILES]
-        picture = gallery_of(record) if record.values["synthetic"] else None
-        if picture:
+        if not record.values["synthetic"]:
+            atomic.write_csv(folder / "per_image.csv", without_ids(record.per_image))
+        elif picture := gallery_of(record):
             with atomic.replacing(folder / "gallery.png") as temporary:
                 Image.open(io.BytesIO(picture)).convert("RGB").quantize(COLOURS).save(temporary, optimize=True)
             written.append(folder / "gallery.png")
+    found = [record for record in found if record.values["synthetic"]]
     bundle = explorer.of_record(comparison.best(found)) if found else None
     if bundle:
         # Beside the folder, where the book looks for it.
         explorer.write(results.parent / "explorer-data.js", bundle)
         written.append(results.parent / "explorer-data.js")
     return written
+
+
+def without_ids(per_image: pd.DataFrame) -> pd.DataFrame:
+    """Numbers in place of the ids: images counted from 1, and which of them are of one patient where that is known."""
+    patients = pd.Series(pd.factorize(per_image["patient_id"])[0] + 1, index=per_image.index)
+    return per_image.assign(image_id=range(1, len(per_image) + 1), patient_id=patients.where(patients > 0))
 
 
 if __name__ == "__main__":

@@ -3,18 +3,20 @@
 from pathlib import Path
 
 from pneumo_lib import atomic, paths
-from pneumo_lib.report import comparison, records
+from pneumo_lib.report import comparison, records, silver
 
 BEGIN, END = "<!-- generated: make results -->", "<!-- end of the generated part -->"
 
 
 def generated() -> str:
     """The verdict and the answer table of the committed records, as Markdown."""
-    found = records.find(paths.home() / "results")
+    everything = records.find(paths.home() / "results")
+    found, silver_found = ([record for record in everything if record.silver == kind] for kind in (False, True))
     table = comparison.answer_table(found).reset_index(names="").to_dict("split")
     rows = [table["columns"], ["---"] * len(table["columns"]), *table["data"]]
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    return "\n".join([comparison.verdict(found), "", *lines, "", f"*Ours: {comparison.label(found)}.*"])
+    lines = [comparison.verdict(found), "", *lines, "", f"*Ours: {comparison.label(found)}.*"]
+    return "\n".join([*lines, "", silver.sentence(silver_found)] if silver_found else lines)
 
 
 def updated(text: str) -> str:

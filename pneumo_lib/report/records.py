@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pneumo_lib import atomic, experiments, paths
+from pneumo_lib.data.source import SILVER, is_silver
 from pneumo_lib.errors import PneumoError
 
 FORMAT = 1
@@ -45,7 +46,14 @@ class Record:
 
     @property
     def label(self) -> str:
-        return self.values["label"]
+        """What stands beside its numbers: data, profile and seed."""
+        text = self.values["label"]
+        return f"{SILVER}: {text}" if self.silver and SILVER not in text else text
+
+    @property
+    def silver(self) -> bool:
+        """Whether it is scored against silver labels, which say how well another model is imitated."""
+        return is_silver(self.values["data"])
 
 
 def about(run) -> dict:

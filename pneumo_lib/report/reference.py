@@ -84,10 +84,10 @@ def parameters() -> str:
     return "\n".join(text)
 
 
-def status(sets: dict[str, list[records.Record]]) -> str:
+def status(sets: dict[str, list[records.Record]], silver_sets: dict[str, list[records.Record]]) -> str:
     """What was run, where and when it says so, how long it took, and what was not run."""
     text = []
-    for title, found in sets.items():
+    for title, found in [*sets.items(), *silver_sets.items()]:
         rows = {f"{one.name}, seed {one.values['seed']}": _cost(one) for one in found}
         text.append(
             table(pd.DataFrame.from_dict(rows, orient="index"), f"Runs, {title}: {comparison.label(found)}.", "run")

@@ -30,6 +30,7 @@ def write_project(folder: Path) -> None:
         (folder / name).symlink_to(REPOSITORY / name)
     write_runs(folder / "runs" / "phantom-demo")
     write_runs(folder / "results" / "phantom-demo", seeds=(0, 1), notebooks=False)
+    write_silver(folder / "results" / "siim_silver-demo")
     explorer.write(folder / "results" / "explorer-data.js", explorer.bundle(*maps(), (0.5, 64), LABEL))
 
 
@@ -58,7 +59,13 @@ def write_runs(root: Path, seeds: tuple[int, ...] = (0,), notebooks: bool = True
         write_notebook(root / "data.ipynb", "data")
 
 
-def write_record(folder: Path, name: str, seed: int) -> records.Record:
+def write_silver(root: Path) -> records.Record:
+    """An invented run on X-rays with silver labels, as `keep` leaves it, from the time before labels named them."""
+    label = "siim_silver, demo profile, seed 0"
+    return write_record(root / "exp4" / "seed0", "exp4", 0, data="siim_silver", synthetic=False, label=label)
+
+
+def write_record(folder: Path, name: str, seed: int, **changed) -> records.Record:
     experiment = experiments.get(name, "demo")
     random = np.random.default_rng([seed, *name.encode()])
     per_image = _per_image(random)
@@ -76,7 +83,7 @@ def write_record(folder: Path, name: str, seed: int) -> records.Record:
         "chosen": {"binarization_threshold": 0.5, "removal_threshold": 64, "score": 0.8},
         "test": _ways(per_image, experiment),
         "optimism": [0.004, -0.002, 0.013],
-    }
+    } | changed
     return records.write(folder, values, per_image, _history(experiment, random))
 
 

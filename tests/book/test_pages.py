@@ -10,7 +10,19 @@ import pandas as pd
 import pytest
 
 from pneumo_lib import experiments
-from pneumo_lib.report import blocks, book, comparison, experiment_pages, explorer, keep, markdown, page, records
+from pneumo_lib.report import (
+    blocks,
+    book,
+    comparison,
+    experiment_pages,
+    explorer,
+    keep,
+    markdown,
+    page,
+    readme,
+    records,
+    silver,
+)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -57,8 +69,9 @@ def test_table_keeps_cells_apart():
 def test_without_runs_every_place_says_so(home):
     sets = comparison.shown_sets()
     assert sets == {}
-    made = blocks.write_all(sets)
+    made = blocks.write_all(sets, {})
     assert "Not run" in made["verdict"] and "not run" in made["answer"]
+    assert "Not run" in made["silver"] and "make runs" in made["silver"]
     for name in ("optimism", "gallery", "thresholds"):
         assert "make book" in made[name]
     pages = experiment_pages.pages(sets, REPOSITORY / "book" / "experiments")
@@ -96,9 +109,32 @@ def test_committed_and_own_records_are_both_shown(runs, home):
     sample.write_runs(home / "results", seeds=(0, 1), notebooks=False)
     sets = comparison.shown_sets()
     assert list(sets) == ["this run", "committed run"]
-    stage1 = blocks.write_all(sets)["stage1"]
+    stage1 = blocks.write_all(sets, {})["stage1"]
     assert "Ours, this run: phantom data, demo profile; seed 0." in stage1
     assert "Ours, committed run: phantom data, demo profile; seeds 0, 1." in stage1
+
+
+def test_silver_labels_stand_apart_and_say_so(runs, home):
+    silver_record = sample.write_silver(home / "results" / "siim_silver-demo")
+    sets, silver_sets = comparison.shown_sets(), comparison.shown_sets(silver=True)
+    assert [record.label for found in silver_sets.values() for record in found] == [
+        "silver labels: siim_silver, demo profile, seed 0"
+    ]
+    made = blocks.write_all(sets, silver_sets)
+    assert not [name for name, text in made.items() if "siim_silver" in text and name not in ("silver", "status")]
+    mean, low, high = silver_record.values["test"]["chosen on validation"]["scores"]["dsc"]
+    assert f"| mean DSC | {mean:.3f} ({low:.3f}" in made["silver"] and "not how accurate" in made["silver"]
+    drawn = dict(silver.draw(silver_sets))
+    assert all(f"/{name}" in made["silver"] for name in drawn) and len(drawn) == 2
+    assert "silver labels" in drawn["silver-outcomes.svg"].get_suptitle()
+
+
+def test_readme_gives_silver_labels_a_sentence_of_their_own(home):
+    sample.write_runs(home / "results" / "phantom-demo", notebooks=False)
+    before = readme.generated()
+    sample.write_silver(home / "results" / "siim_silver-demo")
+    after = readme.generated()
+    assert after.startswith(before) and "silver labels" in after.removeprefix(before)
 
 
 def test_record_of_another_registry_is_refused_by_field(runs):
@@ -170,3 +206,13 @@ def test_pictures_of_patients_are_not_kept(runs, home):
     path.write_text(path.read_text().replace('"synthetic": true', '"synthetic": false'))
     written = keep.keep(runs, home / "results" / "phantom-demo")
     assert not [path for path in written if path.parts[-3:] == ("exp1", "seed0", "gallery.png")]
+    own, kept = (records.read(folder / "exp1" / "seed0") for folder in (runs, home / "results" / "phantom-demo"))
+    assert kept.per_image["image_id"].tolist() == list(range(1, len(own.per_image) + 1))
+    assert not set(own.per_image["patient_id"]) & set(kept.per_image["patient_id"])
+    sums = [one.per_image.groupby("patient_id", sort=False)["dsc"].sum().tolist() for one in (own, kept)]
+    assert sums[0] == sums[1], "who belongs together is kept"
+
+
+def test_kept_images_of_unknown_patients_stay_unknown():
+    frame = pd.DataFrame({"image_id": ["a", "b", "c"], "patient_id": ["x", None, "x"]})
+    assert keep.without_ids(frame)["patient_id"].fillna(0).tolist() == [1, 0, 1]
