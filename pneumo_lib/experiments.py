@@ -154,6 +154,7 @@ class Profile:
     phantom_images: int
     encoder_weights: str | None
     learning_rate: float
+    plateau_patience: int
     averaged_epochs: int
     augmentation: float
 
@@ -171,6 +172,7 @@ PROFILES = {
             phantom_images=11_895,
             encoder_weights="imagenet",
             learning_rate=1e-4,
+            plateau_patience=5,
             averaged_epochs=5,
             augmentation=1.0,
         ),
@@ -182,7 +184,9 @@ PROFILES = {
             (3, 3),
             phantom_images=1_200,
             encoder_weights=None,
-            learning_rate=1e-3,
+            learning_rate=5e-4,
+            # Shortened as the epochs are.
+            plateau_patience=2,
             averaged_epochs=3,
             augmentation=0.5,
         ),
@@ -196,6 +200,7 @@ PROFILES = {
             encoder_weights=None,
             # Random weights learn from a few hundred images only with a larger step than fine-tuning takes.
             learning_rate=1e-3,
+            plateau_patience=5,
             averaged_epochs=2,
             # What helps over many epochs keeps a network that sees few steps from learning anything.
             augmentation=0.2,
@@ -209,6 +214,7 @@ PROFILES = {
             phantom_images=24,
             encoder_weights=None,
             learning_rate=1e-3,
+            plateau_patience=1,
             averaged_epochs=1,
             augmentation=1.0,
         ),
@@ -255,6 +261,7 @@ def _scaled(experiment: Experiment, profile: Profile) -> Experiment:
         stage2=stage(1, experiment.stage2),
         encoder_weights=profile.encoder_weights,
         learning_rate=profile.learning_rate,
+        plateau_patience=profile.plateau_patience,
         augmentation=profile.augmentation,
         averaged_epochs=min(experiment.averaged_epochs, profile.averaged_epochs),
         profile=profile.name,
