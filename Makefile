@@ -12,7 +12,7 @@ OPTIONS := --cores $(CORES) --rerun-incomplete --config data=$(DATA) profile=$(P
 QUIET := --quiet host reason
 
 .DEFAULT_GOAL := help
-.PHONY: help install book runs graph test lint notebooks results clean
+.PHONY: help install book runs graph test lint links notebooks results clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
@@ -46,6 +46,9 @@ test: .venv/installed  ## run the tests
 lint: .venv/installed  ## check style, and that notebooks and their sources agree
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+links: .venv/installed  ## check the book's links to other sites (needs a network)
+	$(BIN)/jupyter-book build . --path-output book --builder linkcheck --keep-going -q
 
 notebooks: .venv/installed  ## make notebooks/*.ipynb from their sources, notebooks/*.py
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py

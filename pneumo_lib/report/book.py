@@ -19,7 +19,7 @@ import matplotlib
 import pneumo_lib
 from pneumo_lib import atomic, paths
 from pneumo_lib.experiments import EXPERIMENTS
-from pneumo_lib.report import blocks, comparison, experiment_pages, page, records
+from pneumo_lib.report import blocks, comparison, experiment_pages, launch, page, records
 from pneumo_lib.report.markdown import command
 
 STEPS = ("train", "sweep", "test")
@@ -80,8 +80,9 @@ def _notebooks(folder: Path) -> None:
         executed = min(runs.glob(pattern), default=None) if runs else None
         if executed:
             missing.unlink(missing_ok=True)
-            if not made.is_file() or made.stat().st_mtime < executed.stat().st_mtime:
-                page.make(executed, made, title)
+            since = max(executed.stat().st_mtime, Path(page.__file__).stat().st_mtime)
+            if not made.is_file() or made.stat().st_mtime < since:
+                page.make(executed, made, title, launch.line(executed.stem))
         else:
             made.unlink(missing_ok=True)
             update(

@@ -112,9 +112,7 @@ def answer_table(found: list[Record]) -> pd.DataFrame:
             ("positive-only DSC", "positive_dsc"),
         ):
             values = [record.values["test"][scores.HONEST]["scores"][key] for record in mine]
-            rows[name][f"ours: {title}"] = (
-                scores.interval_text(values[0]) if len(values) == 1 else spread([v[0] for v in values])
-            )
+            rows[name][f"ours: {title}"] = seeds_text(values)
         blanks = {_mean(record.values["test"][scores.BLANK]["scores"]["dsc"]) for record in mine}
         rows[name]["ours: predict nothing"] = ", ".join(sorted(blanks)) or NOT_RUN
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -169,6 +167,11 @@ def number(value: float | None, digits: int) -> str:
 
 def _mean(interval) -> str:
     return "–" if interval is None else f"{interval[0]:.3f}"
+
+
+def seeds_text(intervals: list) -> str:
+    """One seed's mean with its 95 % interval; several seeds' mean with their range."""
+    return scores.interval_text(intervals[0]) if len(intervals) == 1 else spread([one[0] for one in intervals if one])
 
 
 def spread(values: list[float]) -> str:

@@ -7,7 +7,7 @@ import pandas as pd
 import yaml
 
 from pneumo_lib import experiments
-from pneumo_lib.report import comparison, markdown, page, paper, scores, tables
+from pneumo_lib.report import comparison, launch, markdown, page, paper, scores, tables
 from pneumo_lib.report.records import Record
 
 _TITLES = {
@@ -37,6 +37,7 @@ def pages(sets: dict[str, list[Record]], folder: Path) -> dict[str, str]:
             gallery=gallery(name, sets) is not None,
             cost=_cost(name, sets),
             starts_from=experiments.get(name).starts_from,
+            launch=launch.line("train"),
             **notes[name],
         )
         + "\n"
@@ -114,11 +115,12 @@ def _results(name: str, sets: dict[str, list[Record]]) -> str:
             ("positive_dsc", "positive-only DSC"),
         ):
             values = [record.values["test"][scores.HONEST]["scores"][metric] for record in mine]
-            rows[f"{label}, test"] = _row([value[0] for value in values if value], {})
+            rows[f"{label}, test"] = _row([], {}) | {"ours": comparison.seeds_text(values), "seeds": len(mine)}
         blanks = [record.values["test"][scores.BLANK]["scores"]["dsc"][0] for record in mine]
-        rows["predict nothing, test"] = _row(blanks, {})
+        rows["mean DSC of predicting nothing, test"] = _row(blanks, {})
+        behind = "their range over seeds" if len(mine) > 1 else "95 % bootstrap intervals over patients"
         caption = (
-            f"Paper and deck: challenge data. Ours, {title}: {comparison.label(mine)}. "
+            f"Paper and deck: challenge data. Ours, {title}: {comparison.label(mine)}. In brackets: {behind}. "
             "The difference is ours minus the paper's; between different data it measures the data as much as the method."
         )
         text.append(markdown.table(pd.DataFrame.from_dict(rows, orient="index"), caption, "score"))

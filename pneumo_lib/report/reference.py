@@ -7,10 +7,8 @@ import pandas as pd
 
 from pneumo_lib import experiments, paths
 from pneumo_lib.notebook import parameters_of
-from pneumo_lib.report import comparison, paper, records, tables
+from pneumo_lib.report import comparison, launch, paper, records, tables
 from pneumo_lib.report.markdown import table
-
-PARTS = ("data", "train", "sweep", "test", "predict")
 
 
 def registry() -> str:
@@ -68,7 +66,7 @@ def sources() -> str:
 def parameters() -> str:
     """Every parameter of every notebook."""
     text = []
-    for name in PARTS:
+    for name in launch.NOTEBOOKS:
         notebook = paths.home() / "notebooks" / f"{name}.ipynb"
         if notebook.is_file():
             rows = {
@@ -80,7 +78,10 @@ def parameters() -> str:
                 for key, about in parameters_of(notebook).items()
             }
             frame = pd.DataFrame.from_dict(rows, orient="index")
-            text.append(f"## {name}\n\n" + table(frame, f"Parameters of `notebooks/{name}.ipynb`.", "parameter"))
+            text.append(
+                f"## {name}\n\n{launch.line(name)}\n\n"
+                + table(frame, f"Parameters of `notebooks/{name}.ipynb`.", "parameter")
+            )
     return "\n".join(text)
 
 

@@ -16,6 +16,7 @@ from pneumo_lib.report import (
     comparison,
     experiment_pages,
     explorer,
+    figures,
     keep,
     markdown,
     page,
@@ -101,6 +102,8 @@ def test_experiment_page_holds_the_records_numbers(runs):
     stage1 = values["stages"][0]["validation"]["val_stepwise_iou"]
     assert f"| 0.7422 | 0.7366 | {stage1:.3f} | " in text
     assert f"{stage1 - 0.7422:+.3f}".replace("-", "\u2212") in text
+    mean, low, high = values["test"]["chosen on validation"]["scores"]["positive_dsc"]
+    assert f"| positive-only DSC, test | – | – | {mean:.3f} ({low:.3f}\u2060–\u2060{high:.3f}) | – | 1 |" in text
     assert "stage 2 | 512 px, batch 14, 10 epochs | 512 px, batch 14, 29 epochs" in text
     assert "phantom data, demo profile" in text
 
@@ -154,6 +157,26 @@ def test_notebook_page_has_its_own_title_and_no_progress(tmp_path):
     assert sample.PROGRESS not in (tmp_path / "out.ipynb").read_text()
     assert page.picture(tmp_path / "out.ipynb", "figures.gallery(").startswith(b"\x89PNG")
     assert page.picture(tmp_path / "out.ipynb", "no such call") is None
+
+
+def test_notebook_figures_have_alternative_text(tmp_path):
+    sample.write_notebook(tmp_path / "in.ipynb", "train")
+    page.make(tmp_path / "in.ipynb", tmp_path / "out.ipynb", "exp1: train", "Open it.")
+    made = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+    assert made.cells[0].source == "# exp1: train\n\nOpen it.\n\nWhat this notebook does."
+    described = made.cells[-1].metadata["mystnb"]["image"]["alt"]
+    assert described == figures.gallery.__doc__.partition("\n")[0].replace("*", "")
+    assert page.alternative("plot()", "## A *look*\n\nFrom `best` to\nworst. More.") == "From best to worst."
+    assert page.alternative("plot()", "## The data")
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
+def test_every_figure_of_a_notebook_says_what_it_shows(path):
+    """A cell that draws names a function with a sentence about itself."""
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    for source in cells:
+        if re.search(r"\b(figures|surfaces|data_figures)\.\w+\(", source):
+            assert len(page.alternative(source, "")) > 20, source
 
 
 def test_same_content_is_not_written_again(tmp_path):
