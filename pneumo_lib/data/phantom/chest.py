@@ -34,8 +34,8 @@ class Chest:
 
 def _wall(who: Patient, side: int, r: np.random.Generator) -> np.ndarray:
     knots = np.array([
-        (1.9, 3.6), (2.5, 1.5), (3.4, 0.35), (4.6, 0.0), (6.2, 0.55), (8.2, 2.2), (10.2, 4.8),
-        (12.0, 8.5), (13.2, 13.0), (13.9, 18.0), (14.1, 22.5), (13.9, 27.0), (13.4, 32.0), (12.8, 42.0),
+        (1.7, 4.4), (2.2, 1.9), (3.0, 0.5), (4.2, 0.0), (5.6, 0.5), (7.2, 2.1), (9.1, 4.9),
+        (11.1, 8.9), (12.6, 13.6), (13.6, 18.5), (14.1, 23.0), (14.0, 27.0), (13.5, 32.0), (12.8, 42.0),
     ])  # fmt: skip
     knots[1:-1] += r.normal(0, 0.12, (len(knots) - 2, 2))
     return spline(knots * (side * who.half_width / 14, who.height / 24), 260)
@@ -70,35 +70,23 @@ def _border(who: Patient, where: Pose, side: int, base: float, shift: float, r: 
     width *= 1.1 if where.position == "AP" else 1.0
     upper = w * (1.0 + (0.28 if where.position == "AP" else 0.0) + 0.12 * (1 - where.inspiration)) * r.normal(1, 0.12)
     if side < 0:
-        reach = 0.31 * width * r.normal(1, 0.06)
-        xs = [2.6 * upper, 2.5 * upper, 2.4 * upper, 2.5 * upper, 2.5 * upper, 2.5 * upper]
-        xs += [
-            0.35 * reach + 1.5 * upper,
-            0.85 * reach + 0.3,
-            reach,
-            0.97 * reach,
-            0.9 * reach,
-            1.2 * reach,
-            1.6 * reach,
-        ]
-        ys = [-0.65, -0.05, 0.12, 0.24, 0.33, 0.44, 0.55, 0.68, 0.80, 0.92, 1.0, 1.07, 1.6]
+        reach = 0.295 * width * r.normal(1, 0.07)
+        # Against the lung at the apex stands its own dome: the vessels of the neck lie within it.
+        vein = [1.5 * upper, 1.6 * upper, 2.0 * upper, 2.4 * upper, 2.6 * upper, 2.45 * upper]
+        atrium = [0.62, 0.83, 0.96, 1.0, 0.93, 0.80, 0.9, 1.6]
+        xs = [*vein, *(np.maximum(share * reach, 2.3 * upper) for share in atrium)]
+        ys = [-0.65, -0.05, 0.12, 0.24, 0.33, 0.43, 0.53, 0.61, 0.70, 0.80, 0.91, 1.0, 1.07, 1.6]
     else:
         reach = 0.68 * width * r.normal(1, 0.04)
         knob = (2.9 + 1.5 * who.aorta) * w
-        xs = [2.5 * upper, 2.3 * upper, 2.3 * upper, 0.86 * knob, knob, 0.72 * knob + 0.1 * w]
-        xs += [
-            0.47 * reach,
-            0.585 * reach,
-            0.745 * reach,
-            0.92 * reach,
-            0.985 * reach,
-            reach,
-            1.15 * reach,
-            1.4 * reach,
-        ]
-        ys = [-0.65, -0.05, 0.12, 0.245, 0.315, 0.385, 0.45, 0.56, 0.70, 0.86, 0.95, 1.02, 1.10, 1.6]
+        artery = [1.5 * upper, 1.6 * upper, 1.95 * upper, 0.83 * knob, knob, 0.9 * knob, 0.71 * knob + 0.1 * w]
+        trunk = np.maximum(0.43 * reach, 0.74 * knob) * r.normal(1, 0.07)
+        ventricle = [0.55, 0.70, 0.83, 0.93, 0.985, 1.0, 0.95, 0.84, 1.4]
+        xs = [*artery, trunk, 0.98 * trunk, *(np.maximum(share * reach, 0.97 * trunk) for share in ventricle)]
+        ys = [-0.65, -0.05, 0.12, 0.235, 0.29, 0.335, 0.375, 0.43, 0.49]
+        ys += [0.565, 0.64, 0.72, 0.80, 0.88, 0.95, 1.03, 1.12, 1.6]
     knots = np.stack([side * np.array(xs), np.array(ys) * base], axis=1)
-    knots[1:] += r.normal(0, (0.16, 0.1), (len(knots) - 1, 2)) * w
+    knots[1:] += r.normal(0, (0.13, 0.08), (len(knots) - 1, 2)) * w
     # The heart lies in front: turning the patient moves its shadow more than the ribs'.
     knots[:, 0] += (shift + 3.5 * np.sin(where.view.rotation)) * np.clip(knots[:, 1] / (0.6 * base), 0.2, 1)
     return spline(knots, 220)
@@ -126,6 +114,6 @@ def chest_of(who: Patient, where: Pose, collapse: tuple[int, float, float] = (0,
         for s, top in zip(SIDES, (min(tops), min(tops) + 0.5), strict=True)
     )
     left = borders[1]
-    level = 0.315 * (min(tops) + 1.3)
+    level = 0.29 * (min(tops) + 1.3)
     knob = np.array([np.interp(level, left[:, 1], left[:, 0]) - 1.6 * who.half_width / 14, level])
     return Chest(walls, domes, tops, borders, knob, shift)

@@ -132,13 +132,13 @@ def _gastric_tube(who: Patient, where: Pose, chest: Chest, r: np.random.Generato
 def _pacemaker(who: Patient, where: Pose, r: np.random.Generator) -> list[np.ndarray]:
     w, side = who.half_width / 14, 1 if r.random() < 0.8 else -1
     x, y = side * r.uniform(8.5, 10.5) * w, r.uniform(2.5, 4.5) * w
-    rows = np.linspace(-2.1, 2.1, 30)
+    rows = np.linspace(-2.1, 2.1, 90)
     half = 2.3 * np.sqrt(np.clip(1 - np.abs(rows / 2.2) ** 3, 0, 1))
     # A box of battery and electronics: horizontal strokes side by side.
     parts = []
     for dy, reach in zip(rows, half, strict=True):
         ends = where.view.pixels(np.array([(x - reach, y + dy), (x + reach, y + dy)]))
-        parts.append(polyline(ends, 0.085 * where.view.scale, 0.9 if dy < -1 else 1.25))
+        parts.append(polyline(ends, 0.028 * where.view.scale, 0.9 if dy < -1 else 1.25))
     tip = (r.uniform(3.5, 6.5) * w, r.uniform(16, 19) * w)
     knots = [(x, y - 2), (x - side * 4 * w, 1.8 * w), (side * 1.5, 3.5 * w), (-1.8 * w, 8 * w), (-2.6 * w, 14 * w), tip]
     parts.append(_line(where, knots, 0.085, 0.42))

@@ -59,7 +59,7 @@ def draw(index: int, seed: int = 0) -> Phantom:
     r = rng(seed, "drawing", index)
     found = findings.choose(where, scene.chest, scene.lungs, side, rng(seed, "findings", index))
     soft, share = render.soft_tissue(scene, found, seed)
-    bones, labels = render.bones_and_airways(scene)
+    bones, labels = render.bones_and_airways(scene, share)
     path = cv2.resize(soft + bones, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
     splat_lines(path, render.fine(scene, share, r))
     splat_lines(path, findings.segments(found, where))

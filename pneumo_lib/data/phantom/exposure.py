@@ -41,8 +41,8 @@ def choose(position: str, r: np.random.Generator) -> Exposure:
         equalise=np.clip(r.normal(0.22, 0.15), 0, 0.5),
         sharpen=np.clip(r.normal(0.5, 0.35), 0, 1.3),
         black=r.uniform(0.0, 0.10),
-        white=np.clip(r.normal(1.1, 0.09), 0.9, 1.4),
-        gamma=np.exp(r.normal(0.1, 0.22)),
+        white=np.clip(r.normal(1.19, 0.11), 0.95, 1.5),
+        gamma=np.exp(r.normal(0.14, 0.24)),
     )
 
 
@@ -60,6 +60,8 @@ def develop(path: np.ndarray, body: np.ndarray, settings: Exposure, r: np.random
     Args:
         body: bool (64, 64), where the patient is: the window is chosen there.
     """
+    # OpenCV fills an output array only where the types agree, and says nothing otherwise.
+    assert path.dtype == np.float32
     small = cv2.resize(path, (128, 128), interpolation=cv2.INTER_AREA)
     # Glare of the direct beam beside the patient is what a grid and collimation hold back: cap it.
     direct = np.minimum(np.exp(-np.minimum(small, 12)), 0.25)

@@ -69,17 +69,24 @@ def _collapsed(density: np.ndarray, lung: Lung, r: np.random.Generator) -> np.nd
     # Collapsed lung keeps its blood, though flow falls: it gets denser, over its whole half of the chest.
     middle = lung.hilum[0] / 2 - lung.side * 0.12 * lung.radius.max() / 2
     half = 0.5 + 0.5 * np.tanh(lung.side * (np.arange(HALF, dtype=np.float32) - np.float32(middle)) / 8)
-    return density * (1 + half * np.float32(min(1.06 * left**-1.0, 2.2) - 1)) * (1 - air)
+    return density * (1 + half * np.float32(min(1.06 * left**-0.9, 2.0) - 1)) * (1 - air)
 
 
-def bones_and_airways(scene: Scene) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Line integrals above soft tissue, float32 (512, 512), and labelled centre lines in pixels at 1024."""
+def bones_and_airways(scene: Scene, share: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Line integrals above soft tissue, float32 (512, 512), and labelled centre lines in pixels at 1024.
+
+    Args:
+        share: as `soft_tissue` returns it.
+    """
     grid = np.zeros((HALF, HALF), np.float32)
     tubes = Tubes()
     labels = skeleton.add_ribs(tubes, scene.who, scene.where, scene.chest)
     labels |= skeleton.add_shoulders(tubes, scene.who, scene.where)
     skeleton.add_spine(tubes, scene.who)
+    skeleton.add_jaw(tubes, scene.who, tissue.chin_height(scene.where))
     tubes.project(grid, scene.where.view)
+    # Behind heart and abdomen scatter and the hardened beam leave bones little contrast.
+    grid *= np.float32(0.45) + np.float32(0.55) * share
     trachea, segments = vessels.airways(scene.who, scene.where, scene.chest)
     splat_lines(grid, segments)
     # The focal spot is no point, and the patient breathes: it also hides the sampling of the tubes.
@@ -96,6 +103,8 @@ def fine(scene: Scene, share: np.ndarray, r: np.random.Generator) -> np.ndarray:
         # A vessel shows by the lung around it: not within the mediastinum, little behind heart and dome.
         x, y = (np.clip(tree[:, k] * HALF / SIZE, 0, HALF - 1).astype(int) for k in (2, 3))
         tree[:, 5] *= np.clip(1.7 * share[y, x] - 0.45, 0, 1)
+        # A lung that has lost most of its air is dense and little perfused: its vessels drown.
+        tree[:, 5] *= min(1.0, 1.3 * (np.sum(lung.visceral**2) / np.sum(lung.radius**2)) ** 1.5)
         parts.append(tree[tree[:, 5] > 0.002])
         if lung.collapsed:
             parts.append(_pleural_line(lung, scale, r))

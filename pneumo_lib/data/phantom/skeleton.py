@@ -29,23 +29,30 @@ def rib_lines(who: Patient, chest: Chest, r: np.random.Generator) -> np.ndarray:
     y0 = (-1.2 + 2.18 * (number - 1) + 0.012 * number**2) * h + r.normal(0, 0.14, (24, 1))
     drop = (4.2 + 1.25 * np.minimum(number, 8)) * h * who.rib_drop * r.normal(1, 0.04, (24, 1))
     drop *= np.where(number > 9, 0.9, 1.0)
-    level = (y0 + 0.5 * drop).reshape(2, RIBS)
-    reach = [np.interp(y, wall[60:, 1], np.abs(wall[60:, 0])) for y, wall in zip(level, chest.wall, strict=True)]
-    reach = np.concatenate(reach)[:, None] + 0.35
-    # The first two lie inside the dome of the apex.
-    reach = np.where(number == 1, 6.6 * w, np.where(number == 2, np.minimum(reach, 9.8 * w), reach))
-    reach = reach + r.normal(0, 0.06, (24, 1))
     end = np.tile(RIB_ENDS, 2)[:, None] + r.normal(0, 0.012, (24, 1))
     angle = 0.06 + (end * np.pi - 0.06) * np.linspace(0, 1, 60)
     sin, cos = np.sin(angle), np.cos(angle)
-    x = side * (1.5 * w * cos.clip(0) + reach * sin.clip(0) ** 0.88) + spine_x(who, y0) * cos.clip(0)
     hump = (0.55 + r.normal(0, 0.12, (24, 1))) * h * np.sin(np.clip(2 * angle, 0, np.pi))
     # Low ribs slope down from the spine on.
     slope = 0.28 * h * np.maximum(number - 5, 0) * sin
     wave = 0.07 * np.sin(5 * angle + r.uniform(0, 6.3, (24, 1)))
     y = y0 + drop * (1 - cos) / 2 - hump + slope + wave
+    # A rib lies on the cage's wall all the way, so that the ribs together leave a smooth margin.
+    level = y0 + 0.5 * drop
+    reach = _reach(chest, level + 0.85 * (y - level)) + 0.35
+    reach = np.where(number == 1, 5.8 * w, reach) + r.normal(0, 0.1, (24, 1))
+    x = side * (1.5 * w * cos.clip(0) + reach * sin.clip(0) ** 0.88) + spine_x(who, y0) * cos.clip(0)
     depth = who.depth * (0.62 + 0.38 * np.clip(number / 6, 0, 1))
     return np.stack([x, y, -depth * cos], axis=2)
+
+
+def _reach(chest: Chest, y: np.ndarray) -> np.ndarray:
+    """Distance of the inner wall from the midline at heights y (24, n), right ribs first."""
+    sides = []
+    for heights, wall in zip(np.split(y, 2), chest.wall, strict=True):
+        lateral = wall[wall[:, 1].argmin() :]
+        sides.append(np.interp(heights, lateral[:, 1], np.abs(lateral[:, 0])))
+    return np.concatenate(sides)
 
 
 def add_ribs(tubes: Tubes, who: Patient, where: Pose, chest: Chest) -> dict[str, np.ndarray]:
@@ -58,10 +65,10 @@ def add_ribs(tubes: Tubes, who: Patient, where: Pose, chest: Chest) -> dict[str,
     tall = (tall + 0.06 * np.sin(11 * t + r.uniform(0, 6, (24, 1)))) * r.normal(1, 0.05, (24, 1))
     tall *= np.where(first, 1.25, 1.0) * (0.60 if who.sex == "M" else 0.52) * who.height / 24
     # Towards the cartilage the cortex thins and fades.
-    density = 0.33 * who.bone * np.clip((1.01 - t) / 0.2, 0, 1) * (1 - 0.25 * t) * np.clip(t / 0.1, 0, 1)
+    density = 0.38 * who.bone * np.clip((1.01 - t) / 0.2, 0, 1) * (1 - 0.25 * t) * np.clip(t / 0.1, 0, 1)
     # Seen along its length at the side, a rib is no solid bar: marrow and gaps thin it out.
-    density = density * (1 - 0.4 * np.exp(-(((t - 0.56) / 0.2) ** 2)))
-    density = density * r.normal(1, 0.08, (24, 1)) * np.where(first, 0.62, 1.0)
+    density = density * (1 - 0.5 * np.exp(-(((t - 0.58) / 0.22) ** 2)))
+    density = density * r.normal(1, 0.08, (24, 1)) * np.where(first, 0.45, 1.0)
     rows = np.concatenate(
         [lines, tall[..., None], np.full((*tall.shape, 1), 0.34 * who.height / 24), density[..., None]], 2
     )
@@ -75,7 +82,7 @@ def add_spine(tubes: Tubes, who: Patient) -> None:
     w, h = who.half_width / 14, who.height / 24
     heights = np.linspace(-16, 19, 50) * 2.4 * h
     column = np.stack([spine_x(who, heights), heights, 0 * heights - 0.62 * who.depth], axis=1)
-    tubes.add(column, np.interp(heights, [-10, 40], [1.1 * w, 1.9 * w]), 1.4, 0.07 * who.bone, 0.02)
+    tubes.add(column, np.interp(heights, [-10, 40], [1.1 * w, 1.9 * w]), 1.4, 0.045 * who.bone, 0.02)
     for level in range(-6, 19):
         y = (-1.4 + (2.2 + 0.024 * level) * level) * h
         centre = np.array(
@@ -134,6 +141,17 @@ def _add_vertebra(tubes: Tubes, centre: np.ndarray, half: float, tall: float, de
     tubes.add_rows(rows, lengths, shells)
 
 
+def add_jaw(tubes: Tubes, who: Patient, chin: float) -> None:
+    """The lower jaw with its teeth, seen where the image reaches up to the chin at height `chin`."""
+    scale = who.half_width / 14
+    turn = np.linspace(-1, 1, 40)
+    arch = np.stack([5.2 * np.sin(1.45 * turn), chin - 1.2 - 4.2 * np.abs(turn) ** 2.2, 7 - 7 * turn**2], axis=1)
+    tubes.add(arch * scale, 1.1 * scale, 0.6, 0.2 * who.bone, 0.55)
+    for place in np.linspace(-0.62, 0.62, 10):
+        root = np.array([5.0 * np.sin(1.45 * place), chin - 2.2 - 4.2 * abs(place) ** 2.2, 6.8 - 7 * place**2])
+        tubes.add(np.linspace(root, root + (0, -1.9, 0), 4) * scale, 0.3, 0.3, 0.35 * who.bone, 0.2)
+
+
 def add_shoulders(tubes: Tubes, who: Patient, where: Pose) -> dict[str, np.ndarray]:
     """Clavicles, scapulae, upper arms; returns the clavicles' pixel centre lines."""
     labels = {}
@@ -145,7 +163,7 @@ def add_shoulders(tubes: Tubes, who: Patient, where: Pose) -> dict[str, np.ndarr
         t = np.linspace(0, 1, len(clavicle))
         flare = 0.50 + 0.30 * np.exp(-((t / 0.12) ** 2)) + 0.12 * np.exp(-(((t - 1) / 0.2) ** 2))
         ends = np.clip(np.minimum(t + 0.01, 1.01 - t) / 0.06, 0.05, 1)
-        tubes.add(clavicle, flare * ends**0.5, 0.5 * ends**0.5, 0.22 * who.bone * ends, 0.45)
+        tubes.add(clavicle, flare * ends**0.5, 0.5 * ends**0.5, 0.29 * who.bone * ends, 0.6)
         labels[f"{name} clavicle"] = where.view.pixels(clavicle)
         _add_scapula(tubes, who, where, scale, lift, r)
         _add_humerus(tubes, who, where, scale, lift)
@@ -202,4 +220,4 @@ def _add_humerus(tubes: Tubes, who: Patient, where: Pose, scale: np.ndarray, lif
     neck = 1.1 + 0.9 * np.exp(-((distance / 2.6) ** 2))
     radius = np.where(distance < 0, np.maximum(ball, 0.3), np.maximum(ball, neck)) * who.half_width / 14
     shaft = np.clip(distance / 5, 0, 1)
-    tubes.add(line * scale, radius, radius, who.bone * (0.09 + 0.09 * shaft), 0.3)
+    tubes.add(line * scale, radius, radius, who.bone * (0.09 + 0.11 * shaft), 0.3)

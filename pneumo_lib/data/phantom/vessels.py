@@ -38,7 +38,7 @@ def _grow(numbers, starts, extent, out):
         for k in range(steps):
             used = (used + 2) % (numbers.size - 2)
             size = radius * (1 - 0.7 * k / steps)
-            angle += 0.07 * numbers[used] * min(1.0, 0.1 / size)
+            angle += 0.09 * numbers[used] * min(1.0, 0.1 / size)
             x1, y1 = x + length / steps * np.cos(angle), y + length / steps * np.sin(angle)
             edge = extent[int((np.arctan2(y1, x1) + np.pi) / (2 * np.pi) * bins)]
             # The stems start behind the mediastinum, outside the outline.
@@ -78,7 +78,7 @@ def tree(lung: Lung, scale: float, seed: int, attenuation: float) -> np.ndarray:
     starts[:, 2] = angles
     starts[:, 3] = r.uniform(0.14, 0.27, angles.size) * (1 + 0.3 * np.sin(angles))
     starts[:, 4] = r.uniform(0.75, 1.15, angles.size) * reach
-    starts[-3:, 3] = r.uniform(0.22, 0.29, 3)
+    starts[-3:, 3] = r.uniform((0.34, 0.28, 0.26), (0.48, 0.36, 0.34))
     starts[-3:, 4] = r.uniform(6.0, 9.0, 3)
     out = np.empty((MOST, 5))
     rows = _grow(r.standard_normal(4096), starts, lung.radius / scale, out)
@@ -88,7 +88,9 @@ def tree(lung: Lung, scale: float, seed: int, attenuation: float) -> np.ndarray:
     ends *= np.interp(polar, ANGLES, lung.visceral / lung.radius)[:, None]
     ends = lung.hilum + ends * (lung.side * scale, scale)
     radius = segments[:, 4]
-    return np.column_stack([ends[:rows], ends[rows:], radius * scale, 2 * radius * attenuation])
+    # A wide one replaces lung that is dense with its own fine branches.
+    peak = 2 * attenuation * np.minimum(radius, 0.2 * (radius / 0.2) ** 0.4)
+    return np.column_stack([ends[:rows], ends[rows:], radius * scale, peak])
 
 
 def airways(who: Patient, where: Pose, chest: Chest) -> tuple[np.ndarray, np.ndarray]:
@@ -102,9 +104,9 @@ def airways(who: Patient, where: Pose, chest: Chest) -> tuple[np.ndarray, np.nda
     radius = (0.85 if who.sex == "M" else 0.72) * h
     parts = []
     for knots, size, contrast in (
-        ([*trachea, carina], radius, 0.18),
-        ([carina + (0, -0.3), carina + (-1.6, 2.0), carina + (-2.8, 3.2)], 0.6 * radius, 0.09),
-        ([carina + (0, -0.3), carina + (2.2, 1.6), carina + (3.6, 2.5)], 0.55 * radius, 0.09),
+        ([*trachea, carina], radius, 0.25),
+        ([carina + (0, -0.3), carina + (-1.6, 2.0), carina + (-2.8, 3.2)], 0.66 * radius, 0.12),
+        ([carina + (0, -0.3), carina + (2.2, 1.6), carina + (3.6, 2.5)], 0.6 * radius, 0.12),
     ):
         line = where.view.pixels(spline(np.array(knots), 40)) / 2 - 0.25
         fade = np.clip((39 - np.arange(39)) / 12, 0, 1)
