@@ -160,3 +160,10 @@ def test_quirks_are_read_right(dataset, tmp_path):
     assert index.rle.map(len).max() > 1
     for name, one in index[index.labelled].iterrows():
         assert np.array_equal(rle.decode(one.rle), rle.decode(tidy.loc[name].rle))
+
+
+def test_a_set_of_an_older_generator_is_refused_by_name(dataset, tmp_path):
+    old = json.loads((dataset / "dataset.json").read_text()) | {"generator_version": 1}
+    (tmp_path / "dataset.json").write_text(json.dumps(old))
+    with pytest.raises(phantom.PhantomError, match="generator version 1, and this is version 2.*delete"):
+        phantom.write_dataset(tmp_path, N_IMAGES, seed=5)

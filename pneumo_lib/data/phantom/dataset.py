@@ -97,6 +97,11 @@ def _claim(root: Path, wanted: dict) -> bool:
                 found = json.loads(path.read_text())
             except ValueError:
                 found = None
+            if isinstance(found, dict) and {**found, "generator_version": VERSION} == wanted != found:
+                raise PhantomError(
+                    f"{root} was drawn by generator version {found.get('generator_version')}, and this is version "
+                    f"{VERSION}, whose images differ; delete that folder to have it drawn anew, or choose another one."
+                )
             if found != wanted:
                 raise PhantomError(
                     f"{path} describes another data set than n_images={wanted['n_images']}, seed={wanted['seed']}, "

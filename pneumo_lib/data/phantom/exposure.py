@@ -37,9 +37,9 @@ def choose(position: str, r: np.random.Generator) -> Exposure:
     portable = position == "AP"
     return Exposure(
         scatter=r.uniform(0.10, 0.22) if not portable else r.uniform(0.2, 0.5),
-        noise=np.exp(r.normal(-6.9, 0.45)) * (1.5 if portable else 1),
+        noise=np.exp(r.normal(-6.4, 0.45)) * (1.5 if portable else 1),
         equalise=np.clip(r.normal(0.22, 0.15), 0, 0.5),
-        sharpen=np.clip(r.normal(0.5, 0.35), 0, 1.3),
+        sharpen=np.clip(r.normal(0.65, 0.35), 0, 1.4),
         black=r.uniform(0.0, 0.10),
         white=np.clip(r.normal(1.19, 0.11), 0.95, 1.5),
         gamma=np.exp(r.normal(0.14, 0.24)),

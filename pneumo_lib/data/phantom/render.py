@@ -90,7 +90,7 @@ def bones_and_airways(scene: Scene, share: np.ndarray) -> tuple[np.ndarray, dict
     trachea, segments = vessels.airways(scene.who, scene.where, scene.chest)
     splat_lines(grid, segments)
     # The focal spot is no point, and the patient breathes: it also hides the sampling of the tubes.
-    return cv2.GaussianBlur(grid, (0, 0), 0.8), labels | {"trachea": trachea}
+    return cv2.GaussianBlur(grid, (0, 0), 0.75), labels | {"trachea": trachea}
 
 
 def fine(scene: Scene, share: np.ndarray, r: np.random.Generator) -> np.ndarray:

@@ -41,7 +41,9 @@ def rib_lines(who: Patient, chest: Chest, r: np.random.Generator) -> np.ndarray:
     level = y0 + 0.5 * drop
     reach = _reach(chest, level + 0.85 * (y - level)) + 0.35
     reach = np.where(number == 1, 5.8 * w, reach) + r.normal(0, 0.1, (24, 1))
-    x = side * (1.5 * w * cos.clip(0) + reach * sin.clip(0) ** 0.88) + spine_x(who, y0) * cos.clip(0)
+    # Flat at the sides; the first two, which roof the apex, are rounder.
+    across = sin.clip(0) ** np.where(number < 3, 0.95, 0.75)
+    x = side * (1.5 * w * cos.clip(0) + reach * across) + spine_x(who, y0) * cos.clip(0)
     depth = who.depth * (0.62 + 0.38 * np.clip(number / 6, 0, 1))
     return np.stack([x, y, -depth * cos], axis=2)
 
@@ -72,7 +74,7 @@ def add_ribs(tubes: Tubes, who: Patient, where: Pose, chest: Chest) -> dict[str,
     rows = np.concatenate(
         [lines, tall[..., None], np.full((*tall.shape, 1), 0.34 * who.height / 24), density[..., None]], 2
     )
-    tubes.add_rows(rows.reshape(-1, 6), [lines.shape[1]] * 24, [0.68] * 24)
+    tubes.add_rows(rows.reshape(-1, 6), [lines.shape[1]] * 24, [0.78] * 24)
     return {"right rib": where.view.pixels(lines[4]), "left rib": where.view.pixels(lines[RIBS + 4])}
 
 

@@ -47,8 +47,8 @@ def body(who: Patient, where: Pose, r: np.random.Generator) -> np.ndarray:
     chin = chin_height(where)
     spread = 1.3 * where.arm
     half = np.array([
-        (7.4, -40), (7.2, chin - 4.0), (6.4, chin - 1.0), (5.3 * muscle, min(chin + 1.6, -6.3)), (5.7 * muscle, -5.6), (7.6, -3.4),
-        (11.5, -2.1), (15.5, -1.5),
+        (7.4, -40), (7.2, chin - 4.0), (6.4, chin - 1.0), (5.3 * muscle, min(chin + 1.6, -6.3)), (5.7 * muscle, -5.6),
+        (7.6, -3.4), (11.5, -2.1), (15.5, -1.5),
         (18.6 + spread, -0.8), (20.6 + spread, 1.6), (21.2 + spread, 4.8), (18.8, 8.4),
         (16.5, 12.0), (15.9, 16), (15.9, 24), (15.8, 34), (16.4, 60),
     ])  # fmt: skip
@@ -58,7 +58,8 @@ def body(who: Patient, where: Pose, r: np.random.Generator) -> np.ndarray:
     profile = rounded(trunk, 5.8 * w * px, size, pad)
     depth = 5.8 * w * (1 - np.sqrt(1 - np.minimum(profile, 1) ** 2))
     y = (np.arange(size) * (SIZE / size) - where.view.centre[1]) / px / h
-    thick = np.interp(y, [chin - 2, min(chin + 1, -6.5), -6, -2, 3, 9, 16, 24, 34], [16, 10.5, 11, 12.5, 15.5, 19, 21.5, 22, 22])
+    heights = [chin - 2, min(chin + 1, -6.5), -6, -2, 3, 9, 16, 24, 34]
+    thick = np.interp(y, heights, [16, 10.5, 11, 12.5, 15.5, 19, 21.5, 22, 22])
     thick = (thick * who.depth / 9.3 + 1.5 * fat).astype(np.float32)
     total = profile * thick[:, None] * _layers(depth, fat, r)
     for side in SIDES:
@@ -83,7 +84,9 @@ def _layers(depth: np.ndarray, fat: float, r: np.random.Generator) -> np.ndarray
         return cv2.resize(r.standard_normal((rows, columns), np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
 
     # Muscles run down the trunk: what separates them does too.
-    strands = 0.014 * noise(14, 14) + (0.014 * noise(20, 56) + 0.009 * noise(64, 110)) * (0.3 + 0.7 * np.exp(-depth / 2))
+    strands = 0.014 * noise(14, 14) + (0.014 * noise(20, 56) + 0.009 * noise(64, 110)) * (
+        0.3 + 0.7 * np.exp(-depth / 2)
+    )
     skin_fat = np.float32(0.5 + 0.45 * fat) * (1 + 0.25 * noise(12, 12))
     muscle = np.clip((depth - skin_fat) / 0.45, 0, 1)
     gap = np.exp(-(((depth - 2.1 * skin_fat - 0.8) / 0.35) ** 2)) * (0.5 + 0.5 * np.tanh(noise(9, 9)))
