@@ -1,19 +1,25 @@
-"""Images a second of training: `python benchmarks/training.py [--sizes 256 512] [--batch 40 14] [--images 80] [--device cpu]`.
+"""Images a second of training: `python benchmarks/training.py [--sizes 256 512] [--batch 40 14] [--device cpu]`.
 
 Three ways, on the same device, in turns, the fastest round of each:
 
-(a) network   the network alone: forward, loss, backward and step on one batch that never changes
+(a) network   the network alone: forward, loss, backward and step on one batch that never changes, in the precision of (b)
 (b) pipeline  the real training, from prepared arrays, with augmentation and everything that Lightning does
 (c) plain     float32 PyTorch as most public replications have it: a DataLoader that decodes DICOM files with pydicom's
               default decoder, resizes and augments them as (b) does; contiguous memory, default Adam
 
-The X-rays are phantoms in DICOM files, made in a temporary folder. Ratios say more than speeds where a machine is shared.
+Each round begins with steps that do not count. (b) and (c) have as many loader processes, which go on working while steps
+are timed. At the end: processor time of the augmentation, which on a CPU the loader takes from the network.
+
+The X-rays are phantoms in DICOM files, made in a temporary folder, each used several times an epoch. Ratios say more than
+speeds where a machine is shared. On two cores without a GPU it takes about seven minutes.
 """
 
 import argparse
+import itertools
 import sys
 import tempfile
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,18 +27,22 @@ import cv2
 import numpy as np
 import pydicom
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from pneumo_lib import experiments
 from pneumo_lib.data import augmentation, phantom, prepared, rle, siim
-from pneumo_lib.data.batches import training_loader
+from pneumo_lib.data.batches import TrainingImages, training_loader
 from pneumo_lib.data.source import Part
-from pneumo_lib.model import unet
+from pneumo_lib.model import precision, unet
 from pneumo_lib.model.losses import BCEDiceLoss
 from pneumo_lib.training.loop import Segmentation
 from pneumo_lib.training.machine import Machine
 
 EXPERIMENT = replace(experiments.get("exp4"), encoder_weights=None)
+# A GPU's queue of ready batches, up to 64, has to be used up before the loader's own speed shows.
+UNCOUNTED, COUNTED = {"cpu": 1, "cuda": 80}, {"cpu": 2, "cuda": 200}
+# An epoch is left in its middle, where loaders still have work to do.
+EPOCH = 2
 
 
 class DicomFiles(Dataset):
@@ -59,10 +69,14 @@ def synchronise(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def network_alone(size: int, batch: int, steps: int, device: str) -> float:
-    """(a), images a second, after two steps that do not count."""
+def machine_of(device: str) -> Machine:
+    return replace(Machine.here(), device=device, precision=precision.choose("auto", device))
+
+
+def network_alone(size: int, batch: int, device: str) -> float:
+    """(a), images a second."""
     model = unet.build(EXPERIMENT).to(device, memory_format=torch.channels_last).train()
-    machine = Machine(device)
+    machine = machine_of(device)
     if machine.compiles(sys.maxsize):
         model.compile()
     module = Segmentation(model, EXPERIMENT).to(device)
@@ -70,81 +84,94 @@ def network_alone(size: int, batch: int, steps: int, device: str) -> float:
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (batch, 1, size, size), dtype=torch.uint8, generator=generator).to(device)
     masks = (images > 250).to(torch.uint8)
-    for step in range(steps + 2):
-        if step == 2:
+    for step in range(UNCOUNTED[device] + COUNTED[device]):
+        if step == UNCOUNTED[device]:
             synchronise(device)
             began = time.perf_counter()
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+        with torch.autocast(device, torch.bfloat16, enabled=machine.precision == precision.MIXED):
             loss = module.loss(model(module.input_of(images)), masks)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     synchronise(device)
-    return steps * batch / (time.perf_counter() - began)
+    return COUNTED[device] * batch / (time.perf_counter() - began)
 
 
 class Timed(Segmentation):
-    """Measures an epoch but for its first two batches, and has no validation at its end."""
+    """Measures the batches that count of one epoch, and has no validation at its end."""
 
     def on_train_batch_end(self, outputs, batch, batch_idx) -> None:
-        if batch_idx == 1:
-            synchronise(self.device.type)
-            self.began, self.seen = time.perf_counter(), 0
-        elif batch_idx > 1:
-            self.seen += len(batch[0])
+        device, step = self.device.type, batch_idx + 1
+        if step == UNCOUNTED[device]:
+            synchronise(device)
+            self.began = time.perf_counter()
+        elif step == UNCOUNTED[device] + COUNTED[device]:
+            synchronise(device)
+            self.speed = COUNTED[device] * len(batch[0]) / (time.perf_counter() - self.began)
+            self.trainer.should_stop = True
 
     def on_train_epoch_end(self) -> None:
-        synchronise(self.device.type)
-        self.speed = self.seen / (time.perf_counter() - self.began)
+        pass
 
 
 def pipeline(part: Part, batch: int, device: str) -> float:
     """(b), images a second."""
-    machine = replace(Machine.here(), device=device)
+    machine = machine_of(device)
     model = unet.build(EXPERIMENT).to(memory_format=torch.channels_last)
     if machine.compiles(sys.maxsize):
         model.compile()
     module = Timed(model, EXPERIMENT)
     loader = training_loader(part, batch, seed=0, stage=1, workers=machine.workers)
-    with tempfile.TemporaryDirectory() as folder:
-        # Its checkpoint is part of an epoch's end, which is not measured.
+    # Its checkpoint is part of an epoch's end, which is not measured.
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
         machine.trainer(1, [], folder).fit(module, loader)
+    # The trainer's choice, for the whole process; the other ways do without.
+    torch.use_deterministic_algorithms(False)
     return module.speed
 
 
 def plain(index, size: int, batch: int, device: str, workers: int) -> float:
-    """(c), images a second of one epoch but for its first two batches."""
+    """(c), images a second."""
     model, loss_of = unet.build(EXPERIMENT).to(device).train(), BCEDiceLoss()
     optimizer = torch.optim.Adam(model.parameters(), lr=EXPERIMENT.learning_rate)
-    seen = 0
-    files = DataLoader(DicomFiles(index, size), batch, shuffle=True, num_workers=workers, drop_last=True)
-    for step, (images, masks) in enumerate(files):
+    data, last = DicomFiles(index, size), UNCOUNTED[device] + COUNTED[device]
+    order = RandomSampler(data, replacement=True, num_samples=EPOCH * batch * last)
+    files = DataLoader(data, batch, sampler=order, num_workers=workers)
+    for step, (images, masks) in enumerate(itertools.islice(files, last), 1):
         loss = loss_of(model(images.to(device)), masks.to(device))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         loss.item()
-        if step == 1:
+        if step == UNCOUNTED[device]:
             began = time.perf_counter()
-        seen += batch if step > 1 else 0
     synchronise(device)
-    return seen / (time.perf_counter() - began)
+    return COUNTED[device] * batch / (time.perf_counter() - began)
+
+
+def loading(part: Part) -> float:
+    """Milliseconds of processor time that an augmented image takes."""
+    images = TrainingImages(part, seed=0, stage=1, strength=EXPERIMENT.augmentation)
+    began = time.process_time()
+    for epoch, position in itertools.product(range(100), range(2)):
+        images[(epoch, position)]
+    return (time.process_time() - began) / 200 * 1000
 
 
 def measure(index, folder: Path, size: int, batch: int, device: str, rounds: int) -> dict[str, float]:
     arrays = prepared.prepare(index, folder / str(size), size)
-    part = Part(arrays.images, arrays.masks, arrays.index, np.arange(len(arrays.images)))
-    steps, workers = max(2, len(index) // batch - 2), Machine.here().workers
+    epoch = EPOCH * batch * (UNCOUNTED[device] + COUNTED[device])
+    part = Part(arrays.images, arrays.masks, arrays.index, np.resize(np.arange(len(arrays.images)), epoch))
     ways = {
-        "network": lambda: network_alone(size, batch, steps, device),
+        "network": lambda: network_alone(size, batch, device),
         "pipeline": lambda: pipeline(part, batch, device),
-        "plain": lambda: plain(index, size, batch, device, workers),
+        "plain": lambda: plain(index, size, batch, device, machine_of(device).workers),
     }
     best = dict.fromkeys(ways, 0.0)
     for _ in range(rounds):
         for name, way in ways.items():
             best[name] = max(best[name], way())
-    return best
+    return best | {"loading": loading(part)}
 
 
 def main() -> None:
@@ -153,22 +180,22 @@ def main() -> None:
     parser.add_argument(
         "--batch", type=int, nargs="+", default=[40, 14], help="images a step, by size (default: 40 14)"
     )
-    parser.add_argument("--images", type=int, default=200, help="X-rays an epoch, 4 batches or more (default: 200)")
+    parser.add_argument("--images", type=int, default=40, help="different X-rays (default: 40)")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
-    name = torch.cuda.get_device_name() if options.device == "cuda" else f"CPU, {torch.get_num_threads()} threads"
-    print(f"{name}, torch {torch.__version__}, {options.images} X-rays\n")
-    print("device | pixels | batch | (a) network | (b) pipeline | (c) plain | b/a | b/c\n--|--|--|--|--|--|--|--")
+    print(f"{machine_of(options.device).title}, torch {torch.__version__}, {options.images} X-rays\n")
+    columns = (
+        "device | pixels | batch | (a) network | (b) pipeline | (c) plain | b/a | b/c | augmentation, CPU ms an image"
+    )
+    print(f"{columns}\n{'--|' * columns.count('|')}--")
     with tempfile.TemporaryDirectory() as folder:
         phantom.write_dataset(Path(folder) / "phantom", n_images=options.images, seed=0)
         index = siim.load_index(Path(folder) / "phantom")
         for size, batch in zip(options.sizes, options.batch, strict=True):
-            a, b, c = measure(index, Path(folder), size, batch, options.device, options.rounds).values()
-            print(
-                f"{options.device} | {size} | {batch} | {a:.2f} | {b:.2f} | {c:.2f} | {b / a:.2f} | {b / c:.2f}",
-                flush=True,
-            )
+            a, b, c, ms = measure(index, Path(folder), size, batch, options.device, options.rounds).values()
+            speeds = f"{a:.2f} | {b:.2f} | {c:.2f} | {b / a:.3f} | {b / c:.2f} | {ms:.1f}"
+            print(f"{options.device} | {size} | {batch} | {speeds}", flush=True)
     if options.device != "cuda":
         print(
             "\n".join(
