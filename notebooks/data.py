@@ -55,6 +55,13 @@ data_figures.gallery(source.part("train", source.profile.image_sizes[-1]), sourc
 data_figures.overview(source.index, source.label)
 
 # %% [markdown]
+# Beside real X-rays, of which the figure knows numbers only: percentiles of the challenge's mask areas, and how often each
+# grey level occurs in 800 X-rays of its test set.
+
+# %%
+data_figures.beside_real(source.index, source.at(source.profile.image_sizes[0]).images, source.label)
+
+# %% [markdown]
 # ## The split
 #
 # A patient with images in training and test would make the test easier than it looks. First the split of these runs, then what
@@ -65,6 +72,12 @@ source.report()
 
 # %%
 source.leakage()
+
+# %% [markdown]
+# The same X-ray under two ids would also pass from training to test: the challenge's own data hold two such pairs.
+
+# %%
+source.same_images()
 
 # %% [markdown]
 # The arrays at both sizes, which every experiment reads.

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pneumo_lib import paths
-from pneumo_lib.data import phantom, prepared, siim, splits
+from pneumo_lib.data import phantom, prepared, siim, splits, twins
 from pneumo_lib.errors import PneumoError
 from pneumo_lib.experiments import Profile
 
@@ -128,6 +128,11 @@ class Source:
                 # A handful of images cannot be split by every rule.
                 reports.append(pd.DataFrame({"split": [str(error)], "rule": [rule]}))
         return pd.concat(reports, ignore_index=True).set_index("rule")
+
+    def same_images(self) -> pd.DataFrame:
+        """How many images show what another one shows, and how many such groups the split tears apart."""
+        arrays = self.at(min(self.profile.image_sizes))
+        return twins.report(arrays.images, self.split).rename(index={0: self.split_rule}).rename_axis("rule")
 
     def part(self, name: str, size: int) -> Part:
         """One part of the split ("train", "validation" or "test") at `size` pixels a side."""

@@ -6,11 +6,18 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from pneumo_lib.data.source import Part
+from pneumo_lib.report import grey_levels
 from pneumo_lib.report.figures import show_xray
 from pneumo_lib.report.style import NEUTRAL, PREDICTED, TRUE, subplots
 
 # The challenge counts mask areas at this many pixels a side.
 _PIXELS = 1024**2
+
+
+_REAL_AREAS = {0: 80, 5: 1_212, 50: 6_753, 95: 34_891, 100: 90_479}
+"""Percentiles of the mask areas of the challenge's 2,669 positive images, in pixels at 1024 x 1024."""
+
+_MOST_IMAGES = 300
 
 
 def gallery(part: Part, label: str, columns: int = 6, rows: int = 2) -> Figure:
@@ -48,5 +55,37 @@ def overview(index: pd.DataFrame, label: str) -> Figure:
     axes[3].set(title="view and sex", xlabel="", ylabel="images")
     axes[3].legend(frameon=False, fontsize=8)
     figure.suptitle(f"{len(labelled)} labelled images ({label})", fontsize=11)
+    sns.despine(figure)
+    return figure
+
+
+def beside_real(index: pd.DataFrame, images: np.ndarray, label: str) -> Figure:
+    """Mask areas and grey levels of a data set beside those of real X-rays; of these there are numbers only.
+
+    Args:
+        index: as `siim.load_index` gives it.
+        images: uint8 (N, H, W), of which the first 300 count.
+    """
+    figure, (areas, greys) = subplots(1, 2, figsize=(10, 3.4))
+    own = np.sort(index.loc[index["positive"].fillna(False).astype(bool), "mask_area_px"].to_numpy(float))
+    if len(own):
+        areas.step(own, np.linspace(0, 100, len(own)), where="post", color=PREDICTED, label=label)
+    areas.plot(_REAL_AREAS.values(), _REAL_AREAS.keys(), "D", color=TRUE, label="real: the challenge's 2,669 masks")
+    areas.set(
+        xscale="log",
+        title="area of the mask",
+        xlabel="pixels at 1024 x 1024 (log scale)",
+        ylabel="% with a smaller one",
+    )
+    real = pd.read_csv(grey_levels.REAL)
+    mean = grey_levels.shares(images[:_MOST_IMAGES]).mean(axis=0)
+    x = real["grey"] + 4
+    greys.fill_between(x, (real["mean"] - real["sd"]).clip(0), real["mean"] + real["sd"], color=TRUE, alpha=0.2, lw=0)
+    greys.plot(x, real["mean"], color=TRUE, label=f"real: {real['images'][0]} X-rays, mean and spread")
+    greys.plot(x, mean, color=PREDICTED, label=label)
+    common = grey_levels.overlap(mean, real["mean"].to_numpy())
+    greys.set(title=f"grey levels ({common:.0%} in common)", xlabel="grey level", ylabel="share of the pixels", ylim=0)
+    for axis in (areas, greys):
+        axis.legend(frameon=False, fontsize=8)
     sns.despine(figure)
     return figure
