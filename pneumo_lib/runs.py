@@ -31,7 +31,7 @@ class Trained:
         return cls(history, [weight_files.about(path) for path in stages])
 
     def cost(self) -> pd.DataFrame:
-        """What each stage took: device, time, speed, memory."""
+        """What each stage took: device, precision, time, speed, memory, and energy where the device tells."""
         titles = [f"stage {stage['settings']['stage']}" for stage in self.stages]
         return pd.DataFrame(
             {
@@ -41,6 +41,7 @@ class Trained:
                     "minutes": round(cost["seconds_training"] / 60, 1),
                     "images a second": cost["images_per_second"],
                     "peak memory, GB": cost.get("peak_memory_gb", "not measured"),
+                    "energy, kJ": "not told" if cost.get("energy_kj") is None else cost["energy_kj"],
                 }
                 for title, cost in zip(titles, (stage["cost"] for stage in self.stages), strict=True)
             }

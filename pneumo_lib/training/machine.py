@@ -95,6 +95,7 @@ class Machine:
         # One loader process beside a training CPU is a choice, and so is a small number of steps an epoch.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", module="lightning")
+        warnings.filterwarnings("ignore", message=".*srun.*is available.*", module="lightning")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*", module="lightning")
         # The module logs what is already the same on every rank.
         warnings.filterwarnings("ignore", message=".*sync_dist=True.*", module="lightning")

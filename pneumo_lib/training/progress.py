@@ -1,5 +1,6 @@
 """The history of a stage as a table, and its one progress bar with an estimate of the time."""
 
+import math
 import sys
 import time
 from pathlib import Path
@@ -10,7 +11,9 @@ import torch
 from tqdm import tqdm
 
 from pneumo_lib import atomic
+from pneumo_lib.model import ranks
 from pneumo_lib.training.checkpoints import writing
+from pneumo_lib.training.energy import Meter
 
 # The very first batches are slower: loaders start, kernels are chosen.
 _FIRST_TIMED, _LAST_TIMED = 3, 13
@@ -24,6 +27,11 @@ class History(lightning.Callback):
         self.path, self.stage, self.image_size, self.images_per_epoch = path, stage, image_size, images_per_epoch
         self.averaged_epochs = averaged_epochs
         self.rows: list[dict] = []
+
+    def on_train_start(self, trainer, pl_module) -> None:
+        # Each process counts its GPU; of those on one machine's processor the first counts for all.
+        counts = pl_module.device.type == "cuda" or trainer.local_rank == 0
+        self._meter = Meter(pl_module.device.type) if counts else None
 
     def on_train_epoch_start(self, trainer, pl_module) -> None:
         self._started = time.perf_counter()
@@ -41,11 +49,16 @@ class History(lightning.Callback):
                 "averaged": trainer.current_epoch >= trainer.max_epochs - self.averaged_epochs,
                 "images_per_second": self.images_per_epoch / (self._trained - self._started),
                 "seconds": time.perf_counter() - self._started,
+                "energy_joules": self._energy(),
             }
         )
         if trainer.is_global_zero:
             with writing(self.path):
                 atomic.write_csv(self.path, pd.DataFrame(self.rows))
+
+    def _energy(self) -> float:
+        told = [joules for joules in ranks.gathered(self._meter and self._meter.joules()) if joules is not None]
+        return sum(told) if told else math.nan
 
     def state_dict(self) -> dict:
         return {"rows": self.rows}

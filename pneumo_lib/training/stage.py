@@ -129,6 +129,7 @@ def _take_kept(keep: Checkpoint | WeightAveraging, module: Segmentation, batches
 
 def _cost(began: float, history: History, machine: Machine, model: nn.Module) -> dict:
     rows = pd.DataFrame(history.rows)
+    energy = rows["energy_joules"].sum(min_count=1)
     return {
         "device": torch.cuda.get_device_name() if machine.device == "cuda" else "cpu",
         "processes": machine.world,
@@ -139,5 +140,6 @@ def _cost(began: float, history: History, machine: Machine, model: nn.Module) ->
         "seconds_training": round(float(rows["seconds"].sum()), 1),
         "images_per_second": round(float(rows["images_per_second"].median()), 2),
         "peak_memory_gb": round(machine.peak_memory(), 2),
+        "energy_kj": None if pd.isna(energy) else round(float(energy) / 1000, 2),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }

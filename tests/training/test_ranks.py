@@ -19,8 +19,6 @@ from pneumo_lib.training.machine import Machine
 sys.path.append(str(Path(__file__).parent))
 import toy  # noqa: E402
 
-CHANGES = {"learning_rate": 1e-4}
-
 
 def free_port() -> int:
     with socket.socket() as found:
@@ -28,24 +26,38 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def test_two_processes_give_the_loss_curve_of_one(tmp_path):
-    """Both stages with averaging over gloo; each process has half of every batch."""
-    training.train(toy.experiment(**CHANGES), toy.ToyData(), tmp_path / "one", workers=0)
+def run_as_two(folder: Path, **options) -> None:
     port = free_port()
-    started = [toy.process(toy.run_as_rank, tmp_path / "two", rank, 2, port, CHANGES) for rank in range(2)]
+    started = [toy.process(toy.run_as_rank, folder, rank, 2, port, options) for rank in range(2)]
     for process in started:
         process.join()
     assert [process.exitcode for process in started] == [0, 0]
-    # The same sums in another order: measured 2e-7 in stage 1. Later Adam makes the most of the last bits: weights changed by
-    # one part in ten million move one process's own curve of stage 2 by 2e-3.
-    for stage, tolerance in ((1, 1e-4), (2, 1e-2)):
+
+
+def test_two_processes_give_the_loss_curve_of_one(tmp_path):
+    """Both stages with averaging over gloo; each process has half of every batch.
+
+    Stage 2 begins with the same weights on both sides and takes shorter steps. On the same weights its losses agree to 3e-7
+    and its gradients to 5e-5 of their length (a few rectifiers flip); Adam makes whole steps of what rounding leaves of
+    gradients that are next to nothing, so that at 1e-4 the curves end 3e-3 apart, as do two of one process whose weights
+    differ by one part in ten million.
+    """
+    first = tmp_path / "one" / "stage1.safetensors"
+    first_run, second_run = (
+        {"name": "exp2", "learning_rate": 1e-4},
+        {"name": "exp3", "learning_rate": 1e-5, "first": first},
+    )
+    for stage, options in ((1, first_run), (2, second_run)):
+        toy.run(tmp_path / "one", **options)
+        run_as_two(tmp_path / "two", **options)
         one, two = (pd.read_csv(tmp_path / name / f"stage{stage}.csv") for name in ("one", "two"))
+        # The same sums in another order: measured 2e-7 to 1e-6.
         for column in ("train_loss", "val_loss"):
-            assert two[column].to_numpy() == pytest.approx(one[column].to_numpy(), abs=tolerance)
+            assert two[column].to_numpy() == pytest.approx(one[column].to_numpy(), abs=1e-4)
         one, two = (weights.about(tmp_path / name / f"stage{stage}.safetensors") for name in ("one", "two"))
         assert two["cost"]["processes"] == 2 and two["settings"] == one["settings"]
         # After averaging and the pass for batch norm, too.
-        assert two["validation"]["val_loss"] == pytest.approx(one["validation"]["val_loss"], abs=tolerance)
+        assert two["validation"]["val_loss"] == pytest.approx(one["validation"]["val_loss"], abs=1e-4)
 
 
 def test_accumulating_takes_as_many_steps_of_the_same_images(tmp_path):

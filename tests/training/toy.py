@@ -90,9 +90,9 @@ def _prepared(target, *arguments) -> None:
     target(*arguments)
 
 
-def run(folder: Path, name: str = "exp4", precision: str = "auto", **changes) -> None:
+def run(folder: Path, name: str = "exp4", precision: str = "auto", first: Path | None = None, **changes) -> None:
     """Trains to the end."""
-    training.train(experiment(name, **changes), ToyData(), folder, workers=0, precision=precision)
+    training.train(experiment(name, **changes), ToyData(), folder, first_stage=first, workers=0, precision=precision)
 
 
 def run_and_die(folder: Path, moment: str) -> None:
@@ -135,10 +135,10 @@ def run_on_a_full_disk(folder: Path, queue) -> None:
         queue.put(str(error))
 
 
-def run_as_rank(folder: Path, rank: int, world: int, port: int, changes: dict) -> None:
+def run_as_rank(folder: Path, rank: int, world: int, port: int, options: dict) -> None:
     """Trains as one of several processes, as `torchrun` starts them."""
     os.environ |= {
         "TORCHELASTIC_RUN_ID": "toy", "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world),
         "LOCAL_WORLD_SIZE": str(world), "GROUP_RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
     }  # fmt: skip
-    run(folder, **changes)
+    run(folder, **options)

@@ -1,0 +1,54 @@
+"""Energy read from a folder as Linux has it, and from a stand-in for NVIDIA's library."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from pneumo_lib.training.energy import Meter
+
+
+def zone(folder: Path, name: str, microjoules: int) -> None:
+    (folder / name).mkdir(exist_ok=True)
+    (folder / name / "energy_uj").write_text(f"{microjoules}\n")
+    (folder / name / "max_energy_range_uj").write_text("10000000\n")
+
+
+def test_packages_are_added_and_their_parts_are_not(tmp_path):
+    for name in ("intel-rapl:0", "intel-rapl:1", "intel-rapl:0:0"):
+        zone(tmp_path, name, 1_000_000)
+    meter = Meter("cpu", tmp_path)
+    for name in ("intel-rapl:0", "intel-rapl:1", "intel-rapl:0:0"):
+        zone(tmp_path, name, 3_500_000)
+    # Twice 2.5 J, then nothing more.
+    assert meter.joules() == pytest.approx(5) and meter.joules() == 0
+
+
+def test_a_counter_that_began_again_goes_on(tmp_path):
+    zone(tmp_path, "intel-rapl:0", 9_000_000)
+    meter = Meter("cpu", tmp_path)
+    zone(tmp_path, "intel-rapl:0", 500_000)
+    # 1 J to the end of its range of 10 J, and half of one from 0.
+    assert meter.joules() == pytest.approx(1.5)
+
+
+def test_where_nothing_is_to_be_read_nothing_is_told(tmp_path, monkeypatch):
+    assert Meter("cpu", tmp_path / "none").joules() is None
+    (tmp_path / "intel-rapl:0").mkdir()
+    assert Meter("cpu", tmp_path).joules() is None
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    assert Meter("cuda").joules() is None
+
+
+def test_a_gpu_counts_in_millijoules(monkeypatch):
+    readings = iter([1000, 1000, 4500])
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda: SimpleNamespace(uuid="x"))
+    library = SimpleNamespace(
+        nvmlInit=lambda: None,
+        nvmlDeviceGetHandleByUUID=lambda identity: identity,
+        nvmlDeviceGetTotalEnergyConsumption=lambda card: {"GPU-x": next(readings)}[card],
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", library)
+    assert Meter("cuda").joules() == pytest.approx(3.5)
