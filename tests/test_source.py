@@ -1,9 +1,11 @@
 """Data sets as the notebooks name them."""
 
+import shutil
+
 import pytest
 
 from pneumo_lib import experiments, paths
-from pneumo_lib.data import source
+from pneumo_lib.data import phantom, source
 
 SMOKE = experiments.get_profile("smoke")
 
@@ -52,3 +54,17 @@ def test_slugs_are_safe_folder_names(name, slug):
 def test_shown_paths_name_no_folder_of_the_machine(home):
     assert paths.shown(home / "runs" / "x") == "runs/x"
     assert paths.shown(home.parent / "elsewhere" / "y.csv") == "y.csv"
+
+
+def test_the_same_x_ray_under_two_ids_is_counted(tmp_path):
+    root = phantom.write_dataset(tmp_path / "made", 24, seed=0, workers=1, progress=False)
+    table = root / "train-rle.csv"
+    first = table.read_text().splitlines()[1].split(",")
+    file = next(root.glob(f"dicom-images-train/*/*/{first[0]}.dcm"))
+    shutil.copy(file, file.with_name("2.25.7.dcm"))
+    table.write_text(table.read_text() + f"2.25.7,{first[1]}\n")
+    data = source.open_source(str(root), SMOKE)
+    found = data.same_images()
+    assert found["shown_twice"].tolist() == [1]
+    parts = data.split[data.index["image_id"].isin([first[0], "2.25.7"])]
+    assert found["cross_parts"].tolist() == [int(parts.nunique() > 1)]
