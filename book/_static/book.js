@@ -2,4 +2,6 @@
 document.addEventListener("DOMContentLoaded", () => {
   for (const one of document.querySelectorAll("nav summary")) one.setAttribute("aria-label", "Show or hide the pages below");
   for (const one of document.querySelectorAll("article summary[aria-label], .search-button-field")) one.removeAttribute("aria-label");
+  // docutils gives the entries of a list of references a role that no list may hold any more.
+  for (const one of document.querySelectorAll(".citation-list > .citation")) one.setAttribute("role", "listitem");
 });

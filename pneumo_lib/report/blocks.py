@@ -58,6 +58,7 @@ def write_all(sets: dict[str, list[Record]], silver_sets: dict[str, list[Record]
         "stage1": _each(sets, lambda found: comparison.stage_table(found, 1), "IoU after stage 1 (256 pixels)"),
         "stage2": _each(sets, lambda found: comparison.stage_table(found, 2), "IoU after stage 2 (512 pixels)"),
         "test": _each(sets, comparison.test_table, "On the test images"),
+        "pairs": _pairs(sets),
         "thresholds": _thresholds(sets),
         "optimism": _optimism(first),
         "gallery": _galleries(sets),
@@ -91,6 +92,17 @@ def _each(sets: dict, make, what: str) -> str:
         )
         for title, found in shown.items()
     )
+
+
+def _pairs(sets: dict) -> str:
+    """Neighbouring pipelines on the same images, one table a set of records that has two."""
+    made = {title: (comparison.pairs_table(found), comparison.label(found)) for title, found in sets.items()}
+    text = [
+        table(pairs, f"Each pipeline against the one before it, {title}: {label}; 95 % paired bootstrap.", "pair")
+        for title, (pairs, label) in made.items()
+        if len(pairs)
+    ]
+    return "\n".join(text) or NOTHING
 
 
 def _thresholds(sets: dict) -> str:

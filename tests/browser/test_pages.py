@@ -132,15 +132,7 @@ def test_accessible(browser, site, axe, scheme):
     context = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=scheme, reduced_motion="reduce")
     context.set_default_timeout(PATIENCE_MS)
     page, found = context.new_page(), {}
-    pages = [
-        "book/index",
-        "book/method/loss",
-        "book/experiments/exp4",
-        "book/sweep/explorer",
-        "book/results/comparison",
-        "book/teach/exercises",
-    ]
-    for name in pages:
+    for name in PAGES:
         page.goto((site / f"{name}.html").as_uri(), wait_until="load")
         page.evaluate(axe)
         report = page.evaluate("axe.run({exclude: ['" + THEME_BUTTON + "']}, {resultTypes: ['violations']})")

@@ -118,6 +118,23 @@ def test_several_seeds_show_their_range(write, tmp_path):
     assert table.loc["exp2", "ours, IoU"] == "0.750 (0.700–0.800)" and table.loc["exp2", "seeds"] == 2
 
 
+def test_pipelines_are_compared_image_by_image_over_the_mean_of_the_seeds(write, tmp_path):
+    write("exp1", 0.4), write("exp2", 0.6, seed=0), write("exp2", 0.8, seed=1)
+    table = comparison.pairs_table(records.find(tmp_path))
+    # Only image d differs, by 0.7 - 0.4: 0.3 / 4 over the four images. A draw without its patient gains nothing.
+    assert list(table.index) == ["exp2 - exp1"]
+    assert table.loc["exp2 - exp1", "gain in mean DSC"].startswith("0.075 (0.000")
+    assert table.loc["exp2 - exp1", "images"] == 4 and table.loc["exp2 - exp1", "tells them apart"] == "no"
+
+
+def test_the_test_table_gives_several_seeds_one_row(write, tmp_path):
+    write("exp2", 0.8, seed=0), write("exp2", 0.9, seed=1)
+    table = comparison.test_table(records.find(tmp_path))
+    assert table.loc["exp2 (2 seeds)", "mean DSC"] == "0.850 (0.800–0.900)"
+    assert table.loc["exp2 (2 seeds)", "predict nothing"] == "0.750", "the same images"
+    assert table.loc["paper", "mean DSC"] == "0.8356"
+
+
 def test_the_blank_baseline_of_the_challenge():
     assert comparison.challenge_blank() == pytest.approx(0.7785, abs=5e-5)  # four places are given
 
