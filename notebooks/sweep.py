@@ -25,6 +25,7 @@ seed: int = 0  # of weights, order and augmentation; another seed is a repeat
 split: str = "auto"  # patient, deck, follow-up; auto: patient where patients are known, else deck
 patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
 tta: str = "flip"  # with commas: flip, contrast, brightness, crop, elastic, grid, optical; or none
+rule: str = "component"  # of removal: component (the deck), mask (the follow-up code), triplet (the first place)
 
 # %%
 from pneumo_lib import runs
@@ -33,8 +34,10 @@ from pneumo_lib.report import scores, surfaces, tables
 
 run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients)
 transforms = steps.transforms(tta)
+rule = steps.checked_rule(rule)
 size = run.experiment.image_size
-print(f"{run.experiment.name} at {size} pixels, {run.label}; test-time augmentation: {tta}")
+label = f"{run.experiment.name}, validation, {run.label}"
+print(f"{run.experiment.name} at {size} pixels, {run.label}; test-time augmentation: {tta}; rule: {rule}")
 
 # %% [markdown]
 # ## Predict the validation images
@@ -43,31 +46,34 @@ print(f"{run.experiment.name} at {size} pixels, {run.label}; test-time augmentat
 
 # %%
 probability, truth = steps.predict(run, "validation", transforms)
+patients_of_images = run.source.part("validation", size).patients
 
 # %% [markdown]
 # ## Every pair of thresholds, exactly
 #
-# The deck's grid: B-TH 0.200 to 0.900 by 0.001; R-TH 1,024 to 4,096 pixels of a 512x512 image, here scaled by area.
+# The deck's grid: B-TH 0.200 to 0.900 by 0.001; R-TH 1,024 to 4,096 pixels of a 512x512 image, here scaled by area. Under rule
+# *triplet* R-TH is a pair, top threshold and minimum area: the mask stays where so many pixels exceed the top threshold.
 
 # %%
-result = sweep.sweep(probability, truth, removal_thresholds=scores.removal_grid(size))
+result = sweep.sweep(probability, truth, removal_thresholds=scores.removal_grid(size, rule), rule=rule)
 chosen = result.best("dsc")
-deck = scores.deck_choice(size)
+deck = scores.deck_choice(size, rule)
 chosen
 
 # %% [markdown]
 # A flat top means that the exact threshold matters little; a band wider than the curve's height, that these images cannot tell.
 
 # %%
-surfaces.curve(result, "dsc", chosen=chosen, deck=deck, label=f"{run.experiment.name}, validation, {run.label}")
+surfaces.curve(result, "dsc", chosen=chosen, deck=deck, groups=patients_of_images, label=label)
 
 # %%
-surfaces.curve(
-    result, "stepwise_iou", chosen=chosen, deck=deck, label=f"{run.experiment.name}, validation, {run.label}"
-)
+surfaces.curve(result, "iou", chosen=chosen, deck=deck, groups=patients_of_images, label=label)
 
 # %%
-surfaces.heat_map(result, "dsc", chosen=chosen, label=f"{run.experiment.name}, validation, {run.label}")
+surfaces.curve(result, "stepwise_iou", chosen=chosen, deck=deck, groups=patients_of_images, label=label)
+
+# %%
+surfaces.heat_map(result, "dsc", chosen=chosen, deck=deck, label=label)
 
 # %% [markdown]
 # ## What was chosen

@@ -24,21 +24,24 @@ profile: str = "demo"  # paper (hours on a GPU), half (hours on two cores), demo
 seed: int = 0  # of weights, order and augmentation; another seed is a repeat
 split: str = "auto"  # patient, deck, follow-up; auto: patient where patients are known, else deck
 patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
+tta_table: bool = True  # measure what each augmentation adds: 8 forward passes an image, hours for paper without a GPU
 
 # %%
 from pneumo_lib import runs
 from pneumo_lib.evaluation import removal, steps, sweep
-from pneumo_lib.report import figures, records, scores, surfaces, tables
+from pneumo_lib.report import calibration, detection, figures, records, scores, subgroups, surfaces, tables, tta_gain
 
 run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients)
+tta_table = steps.checked_switch("tta_table", tta_table)
 chosen, transforms = steps.load_choice(run)
 size = run.experiment.image_size
+label = f"{run.experiment.name}, test, {run.label}"
 print(f"{run.experiment.name} at {size} pixels, {run.label}; test-time augmentation: {', '.join(transforms) or 'none'}")
 
 # %%
 probability, truth = steps.predict(run, "test", transforms)
 part = run.source.part("test", size)
-predicted = removal.apply(probability, chosen.binarization_threshold, chosen.removal_threshold)
+predicted = removal.apply(probability, *chosen[:2], chosen.rule)
 per_image = tables.per_image(part, predicted, truth)
 
 # %% [markdown]
@@ -48,11 +51,11 @@ per_image = tables.per_image(part, predicted, truth)
 
 # %%
 kinds = figures.pick(per_image)
-chosen_rows = list(kinds.values())
+shown = list(kinds.values())
 figures.gallery(
-    part.images[part.rows[chosen_rows]], truth[chosen_rows], predicted[chosen_rows],
+    part.images[part.rows[shown]], truth[shown], predicted[shown],
     [f"{title}\nDSC {per_image['dsc'][row]:.2f}" for title, row in kinds.items()],
-    f"{run.experiment.name}, test, {run.label}",
+    label,
 )  # fmt: skip
 
 # %% [markdown]
@@ -62,7 +65,8 @@ figures.gallery(
 # pneumothorax counts 1.
 
 # %%
-result = sweep.sweep(probability, truth, removal_thresholds=scores.removal_grid(size))
+grid = scores.removal_grid(size, chosen.rule)
+result = sweep.sweep(probability, truth, removal_thresholds=grid, rule=chosen.rule)
 ways = scores.compare(result, steps.counts_without_removal(run, probability, truth), chosen, run.experiment, part)
 scores.table(ways)
 
@@ -75,13 +79,56 @@ scores.interval_text(optimism)
 
 # %%
 surfaces.curve(
-    result,
-    "dsc",
-    chosen=chosen,
-    groups=part.patients,
-    deck=scores.deck_choice(size),
-    label=f"{run.experiment.name}, test, {run.label}",
+    result, "dsc", chosen=chosen, groups=part.patients, deck=scores.deck_choice(size, chosen.rule), label=label
 )
+
+# %% [markdown]
+# ## Is there a pneumothorax, where, and how large?
+#
+# An image counts as called where a region is left after both thresholds.
+
+# %%
+found = detection.measure(per_image, part.patients)
+detection.table(found)
+
+# %% [markdown]
+# ## By view, sex, age and size
+#
+# A group's mean DSC depends on how many of its images show no pneumothorax: compare it with predicting nothing, and groups
+# with each other on the right. Small groups have wide intervals.
+
+# %%
+groups = subgroups.measure(per_image["dsc"], part.index)
+subgroups.draw(groups, label)
+
+# %%
+subgroups.table(groups)
+
+# %% [markdown]
+# ## Do the probabilities mean what they say?
+#
+# Of the pixels with a predicted probability of 0.8, 80 % should be true. Nearly all pixels lie in the lowest bin and rule the
+# expected calibration error: read it with the curve.
+
+# %%
+reliability = calibration.measure(probability, truth, part.patients)
+calibration.draw(reliability, label)
+
+# %% [markdown]
+# ## What test-time augmentation adds
+#
+# Each transform alone, with the unchanged image as always, and all seven together, with the same thresholds. A gain whose
+# line crosses 0 may be chance.
+
+# %%
+gain = steps.gain_of_tta(run, truth, chosen, wanted=tta_table)
+tta_gain.table(gain)
+
+# %%
+tta_gain.draw(gain, label)
+
+# %%
+tta_gain.side_by_side(run, dict(list(kinds.items())[:3]), transforms, chosen, label)
 
 # %% [markdown]
 # ## The record
@@ -99,6 +146,10 @@ record = records.write(
         "chosen": chosen._asdict(),
         "test": ways,
         "optimism": optimism,
+        "detection": found,
+        "subgroups": groups.to_dict("records"),
+        "calibration": reliability,
+        "tta_effects": None if gain is None else gain.to_dict("records"),
     },
     per_image,
     trained.history,

@@ -76,7 +76,7 @@ def predict_files(
     while batch := list(islice(xrays, batch_size)):
         images = np.stack([resize_image(xray.image, model.image_size) for _, xray in batch])
         for (name, xray), probability in zip(batch, _probabilities(model, images), strict=True):
-            mask = removal.apply(probability, model.binarization_threshold, model.removal_threshold)
+            mask = removal.apply(probability, model.binarization_threshold, model.removal_threshold, model.rule)
             full = removal.to_shape(mask, xray.image.shape)
             _write_pictures(out, name, xray, probability, full)
             if segmentation and xray.is_dicom:

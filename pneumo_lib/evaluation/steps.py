@@ -3,15 +3,18 @@
 import json
 
 import numpy as np
+import pandas as pd
 import torch
 
 from pneumo_lib import atomic
-from pneumo_lib.evaluation import removal, tta
+from pneumo_lib.evaluation import removal, sweep_result, tta, tta_effects
+from pneumo_lib.evaluation.fast import Fast
 from pneumo_lib.evaluation.prediction import predict_to
+from pneumo_lib.evaluation.sweep import RULES, SweepError
 from pneumo_lib.evaluation.sweep_result import Choice, Counts
 from pneumo_lib.metrics import pixel_counts
 from pneumo_lib.model import unet, weights
-from pneumo_lib.runs import Run
+from pneumo_lib.runs import Run, RunError
 
 
 def transforms(names: str) -> list[str]:
@@ -25,6 +28,28 @@ def transforms(names: str) -> list[str]:
     if unknown:
         raise tta.TtaError(f"tta={unknown[0]!r} is no transform; choose of {', '.join(tta.TRANSFORMS)}, or none.")
     return chosen
+
+
+def checked_rule(rule: str) -> str:
+    """A notebook's parameter `rule`, if it is one; see `sweep.sweep`.
+
+    Raises:
+        SweepError: it is not; lists the valid ones.
+    """
+    if rule not in RULES:
+        raise SweepError(f"rule={rule!r} is no removal rule; choose one of {', '.join(RULES)}.")
+    return rule
+
+
+def checked_switch(name: str, value: bool) -> bool:
+    """A notebook's parameter that is true or false.
+
+    Raises:
+        RunError: it is neither, as papermill's `-p name true` is a text.
+    """
+    if not isinstance(value, bool):
+        raise RunError(f"{name}={value!r} is neither true nor false; with papermill, pass it as: -p {name} True")
+    return value
 
 
 def model(run: Run) -> torch.nn.Module:
@@ -46,7 +71,7 @@ def predict(run: Run, part: str, transforms: list[str]) -> tuple[np.ndarray, np.
     """
     images = run.source.part(part, run.experiment.image_size)
     probability = predict_to(run.folder / f"{part}.npy", model(run), images.images[images.rows], transforms)
-    return probability, images.masks[images.rows].astype(bool)
+    return probability, images.masks[images.rows].view(bool)
 
 
 def counts_without_removal(run: Run, probability: np.ndarray, truth: np.ndarray) -> Counts:
@@ -68,4 +93,16 @@ def load_choice(run: Run) -> tuple[Choice, list[str]]:
         RunError: no sweep yet; says how.
     """
     found = json.loads(run.needs(run.folder / "thresholds.json", "sweep").read_text())
-    return Choice(found["binarization_threshold"], found["removal_threshold"], found["score"]), found["transforms"]
+    return sweep_result.choice_from(found), found["transforms"]
+
+
+def gain_of_tta(run: Run, truth: np.ndarray, chosen: Choice, wanted: bool = True) -> pd.DataFrame | None:
+    """`tta_effects.table` of the test images with a run's finished model; None where it is not wanted.
+
+    Costs eight forward passes an image: seconds for the demo, on a processor hours at the paper's scale.
+    """
+    if not wanted:
+        return None
+    part = run.source.part("test", run.experiment.image_size)
+    effects = tta_effects.measure(Fast(model(run)), part.images[part.rows], truth, chosen)
+    return tta_effects.table(effects, truth.any(axis=(1, 2)), part.patients)

@@ -21,11 +21,19 @@ class ChoiceError(PneumoError):
 
 
 class Choice(NamedTuple):
-    """A pair of thresholds and its mean score over the images; under rule "triplet" the removal threshold is a pair."""
+    """A pair of thresholds, its mean score over the images and its rule (see `sweep`); under "triplet" R-TH is a pair."""
 
     binarization_threshold: float
     removal_threshold: int | tuple[float, int]
     score: float
+    rule: str = "component"
+
+
+def choice_from(found: dict) -> Choice:
+    """A choice as JSON keeps it (`Choice._asdict`, a pair as a list); files of older runs name no rule."""
+    removal = found["removal_threshold"]
+    pair = (float(removal[0]), int(removal[1])) if isinstance(removal, list) else removal
+    return Choice(found["binarization_threshold"], pair, found["score"], found.get("rule", "component"))
 
 
 class Counts(NamedTuple):
@@ -72,6 +80,14 @@ class SweepResult:
             raise ChoiceError(f"metric is {metric!r}; choose one of {', '.join(METRICS)}.")
         return METRICS[metric](self.predicted_px, self.truth_px[:, None, None], self.intersection_px)
 
+    def cell_scores(self, metric: str, r: int) -> np.ndarray:
+        """Score at the r-th removal threshold, float64 (N, B)."""
+        return replace(
+            self,
+            predicted_px=self.predicted_px[:, :, r : r + 1],
+            intersection_px=self.intersection_px[:, :, r : r + 1],
+        ).score(metric)[:, :, 0]
+
     def mean(self, metric: str) -> np.ndarray:
         """Mean score over the images, float64 (B, R); computed a few images at a time to spare memory."""
         parts = range(0, len(self.truth_px), 64)
@@ -111,7 +127,7 @@ class SweepResult:
                 if end - start > best_length:
                     best_length, best_at = end - start, ((start + end - 1) // 2, r)
         b, r = best_at
-        return Choice(float(self.binarization_thresholds[b]), self._removal(r), float(mean[b, r]))
+        return Choice(float(self.binarization_thresholds[b]), self._removal(r), float(mean[b, r]), self.rule)
 
     def at(self, binarization_threshold: float, removal_threshold: int | tuple[float, int]) -> Counts:
         """Every image's counts at one cell.

@@ -11,6 +11,7 @@ from torch import nn
 
 from pneumo_lib.errors import PneumoError
 from pneumo_lib.evaluation.fast import Fast
+from pneumo_lib.evaluation.sweep_result import choice_from
 from pneumo_lib.model import unet, weights
 
 
@@ -25,7 +26,8 @@ class Trained:
     network: arranged for prediction, see `fast.Fast`.
     name: of the experiment.
     image_size: side in pixels of the network's input and of its maps.
-    binarization_threshold, removal_threshold: B-TH, and R-TH in pixels of a map.
+    binarization_threshold, removal_threshold: B-TH, and R-TH in pixels of a map (under rule "triplet" a pair).
+    rule: see `sweep.sweep`.
     transforms: the test-time augmentation that the thresholds were chosen with.
     """
 
@@ -33,8 +35,9 @@ class Trained:
     name: str
     image_size: int
     binarization_threshold: float
-    removal_threshold: int
+    removal_threshold: int | tuple[float, int]
     transforms: tuple[str, ...]
+    rule: str = "component"
 
 
 def load(
@@ -48,7 +51,7 @@ def load(
     Args:
         folder: with the weights of the last stage and `thresholds.json` (written by the sweep).
         binarization_threshold, removal_threshold: instead of those of `thresholds.json`, which is not needed if both
-            are given.
+            are given. A removal threshold given here is one of rule "component".
         device: None: the GPU if there is one.
 
     Raises:
@@ -64,9 +67,7 @@ def load(
         raise ModelError(f"{folder} holds the first of two stages only; finish the training of {experiment['name']}.")
     network = unet.build(SimpleNamespace(channels=experiment["channels"]), pretrained=False)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = {"binarization_threshold": binarization_threshold, "removal_threshold": removal_threshold}
-    if None in chosen.values():
-        chosen = _thresholds(folder) | {name: value for name, value in chosen.items() if value is not None}
+    chosen = _thresholds(folder, binarization_threshold, removal_threshold)
     return Trained(
         network=Fast(weights.load(path, network)).to(device),
         name=experiment["name"],
@@ -74,6 +75,7 @@ def load(
         binarization_threshold=chosen["binarization_threshold"],
         removal_threshold=chosen["removal_threshold"],
         transforms=tuple(chosen.get("transforms", ("flip",))),
+        rule=chosen["rule"],
     )
 
 
@@ -87,10 +89,19 @@ def _last_stage(folder: Path) -> Path:
     return found[-1]
 
 
-def _thresholds(folder: Path) -> dict:
+def _thresholds(folder: Path, binarization_threshold: float | None, removal_threshold: int | None) -> dict:
+    """Thresholds, rule and augmentation: those given, the rest from the sweep's file."""
+    given = {}
+    if binarization_threshold is not None:
+        given["binarization_threshold"] = binarization_threshold
+    if removal_threshold is not None:
+        given |= {"removal_threshold": removal_threshold, "rule": "component"}
+    if binarization_threshold is not None and removal_threshold is not None:
+        return given
     try:
-        return json.loads((folder / "thresholds.json").read_text())
+        found = json.loads((folder / "thresholds.json").read_text())
     except FileNotFoundError:
         raise ModelError(
             f"{folder} has no thresholds.json; run notebooks/sweep.ipynb for this model, or give both thresholds."
         ) from None
+    return choice_from(found)._asdict() | {"transforms": found["transforms"]} | given

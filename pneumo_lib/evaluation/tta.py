@@ -67,28 +67,42 @@ def stream(
     model.to(device)
     for start in range(0, len(images), batch_size):
         batch = np.asarray(images[start : start + batch_size])
-        yield from _mean_of_batch(model, batch, transforms, seed, start, device)
+        yield from mean_of_batch(model, batch, transforms, seed, start, device)
 
 
-def _mean_of_batch(
-    model: nn.Module, batch: np.ndarray, transforms: list[str], seed: int, start: int, device: torch.device
+def mean_of_batch(
+    model: nn.Module, batch: np.ndarray, transforms: Iterable[str], seed: int, start: int, device: torch.device
 ) -> np.ndarray:
-    total = _probabilities(model, batch, device)
+    """The mean over the images of a batch, uint8 (n, H, W), and their changed copies; float32 (n, H, W).
+
+    `start` is the number of the batch's first image: the random transforms of an image depend on its number.
+    """
+    total = plain(model, batch, device)
     votes = np.ones_like(total)
     for name in transforms:
-        number = list(TRANSFORMS).index(name)
-        changed = [
-            TRANSFORMS[name](np.random.default_rng([seed, start + i, number]), image) for i, image in enumerate(batch)
-        ]
-        predicted = _probabilities(model, np.stack([image for image, _ in changed]), device)
-        for i, (_, undo) in enumerate(changed):
-            probability, weight = undo(predicted[i])
-            total[i] += probability * weight
-            votes[i] += weight
+        probability, weight = vote(model, batch, name, seed, start, device)
+        total += probability * weight
+        votes += weight
     return total / votes
 
 
-def _probabilities(model: nn.Module, images: np.ndarray, device: torch.device) -> np.ndarray:
+def vote(
+    model: nn.Module, batch: np.ndarray, name: str, seed: int, start: int, device: torch.device
+) -> tuple[np.ndarray, np.ndarray]:
+    """What one transform adds: probabilities of the changed copies, put back, and each pixel's weight; (n, H, W) both."""
+    number = list(TRANSFORMS).index(name)
+    changed = [
+        TRANSFORMS[name](np.random.default_rng([seed, start + i, number]), image) for i, image in enumerate(batch)
+    ]
+    predicted = plain(model, np.stack([image for image, _ in changed]), device)
+    weight = np.empty_like(predicted)
+    for i, (_, undo) in enumerate(changed):
+        predicted[i], weight[i] = undo(predicted[i].copy())
+    return predicted, weight
+
+
+def plain(model: nn.Module, images: np.ndarray, device: torch.device) -> np.ndarray:
+    """Probabilities float32 (n, H, W) of images uint8 (n, H, W), in one forward pass and without augmentation."""
     with evaluating(model), torch.inference_mode():
         logits = model(as_input(images, model.channels, device))
         return torch.sigmoid(logits.float())[:, 0].cpu().numpy()

@@ -1,7 +1,7 @@
 """Metrics: overlap, detection, calibration, subgroups and their bootstrap intervals."""
 
-from pneumo_lib.metrics.bootstrap import Interval, bootstrap_interval, paired_bootstrap
-from pneumo_lib.metrics.calibration import expected_calibration_error, reliability
+from pneumo_lib.metrics.bootstrap import Interval, bootstrap_interval, bootstrap_statistic, paired_bootstrap
+from pneumo_lib.metrics.calibration import bin_counts, expected_calibration_error, reliability
 from pneumo_lib.metrics.detection import (
     AreaError,
     Lesions,
@@ -13,7 +13,7 @@ from pneumo_lib.metrics.detection import (
     sensitivity,
     specificity,
 )
-from pneumo_lib.metrics.groups import subgroups
+from pneumo_lib.metrics.groups import attributes, subgroups
 from pneumo_lib.metrics.overlap import (
     MetricError,
     blank_baseline,
@@ -33,10 +33,13 @@ __all__ = [
     "Lesions",
     "MetricError",
     "area_error",
+    "attributes",
     "auroc",
     "average_precision",
+    "bin_counts",
     "blank_baseline",
     "bootstrap_interval",
+    "bootstrap_statistic",
     "dsc",
     "dsc_from_counts",
     "expected_calibration_error",

@@ -1,5 +1,6 @@
 """Bootstrap intervals over patients, because a patient's images are no independent samples."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -69,6 +70,46 @@ def paired_bootstrap(
     return bootstrap_interval(a - b, groups, n, seed, level)
 
 
+def bootstrap_statistic(
+    statistic: Callable[..., float],
+    *columns: ArrayLike,
+    groups: ArrayLike | None = None,
+    n: int = 2000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """A statistic of images that is no mean, such as AUROC, and its percentile interval; as `bootstrap_interval`.
+
+    Args:
+        statistic: takes `columns`, or the rows of them that a resample holds, and gives one number.
+        columns: arrays (N, ...), one row an image.
+        groups, n, seed, level: as in `bootstrap_interval`.
+
+    Returns:
+        Interval whose `mean` is the statistic of all images. Resamples on which it is NaN (an AUROC without a positive
+        image) are left out; all three are NaN where it is NaN on all images.
+
+    Raises:
+        MetricError: columns of different lengths, or as in `bootstrap_interval`.
+    """
+    columns = [np.asarray(column) for column in columns]
+    if len({len(column) for column in columns}) != 1:
+        raise MetricError(f"columns have {[len(column) for column in columns]} rows; pass one row an image in each.")
+    _check(np.zeros(len(columns[0])), groups, n, level)
+    here = float(statistic(*columns))
+    if np.isnan(here):
+        return Interval(here, here, here)
+    codes = np.arange(len(columns[0])) if groups is None else _codes(groups)
+    rng, patients = np.random.default_rng(seed), int(codes.max()) + 1
+    values = np.empty(n)
+    for i in range(n):
+        times = np.bincount(rng.integers(0, patients, patients), minlength=patients)
+        drawn = np.repeat(np.arange(len(codes)), times[codes])
+        values[i] = statistic(*(column[drawn] for column in columns))
+    low, high = np.nanquantile(values, ((1 - level) / 2, (1 + level) / 2))
+    return Interval(here, float(low), float(high))
+
+
 def _check(values: np.ndarray, groups: ArrayLike | None, n: int, level: float) -> None:
     if values.ndim == 0 or len(values) == 0:
         raise MetricError("values is empty; a bootstrap needs at least one image.")
@@ -86,13 +127,19 @@ def _cluster_sums(values: np.ndarray, groups: ArrayLike | None) -> tuple[np.ndar
     """Sum of the values (G, K) and number of images (G,) of each group."""
     if groups is None:
         return values, np.ones(len(values))
-    codes, _ = pd.factorize(pd.Series(np.asarray(groups, dtype=object)).replace("", None))
-    missing = codes < 0
-    codes[missing] = codes.max(initial=-1) + 1 + np.arange(missing.sum())
+    codes = _codes(groups)
     size = np.bincount(codes).astype(np.float64)
     sums = np.zeros((len(size), values.shape[1]))
     np.add.at(sums, codes, values)
     return sums, size
+
+
+def _codes(groups: ArrayLike) -> np.ndarray:
+    """The number of each image's group, int (N,); a missing group is one of its own."""
+    codes, _ = pd.factorize(pd.Series(np.asarray(groups, dtype=object)).replace("", None))
+    missing = codes < 0
+    codes[missing] = codes.max(initial=-1) + 1 + np.arange(missing.sum())
+    return codes
 
 
 def _resampled_means(rng: np.random.Generator, sums: np.ndarray, size: np.ndarray, n: int) -> np.ndarray:

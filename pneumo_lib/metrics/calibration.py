@@ -8,8 +8,8 @@ import pandas as pd
 from pneumo_lib.metrics.overlap import MetricError
 
 
-def reliability(probability: Iterable[np.ndarray], truth: Iterable[np.ndarray], bins: int = 10) -> pd.DataFrame:
-    """Reliability curve: how often pixels of a given probability are true.
+def bin_counts(probability: Iterable[np.ndarray], truth: Iterable[np.ndarray], bins: int = 10) -> np.ndarray:
+    """Pixels, sum of their probabilities and true pixels in each bin of probability, image by image.
 
     Args:
         probability: arrays of float in 0..1, such as maps (N, H, W), a memory map or an iterator of maps; read one by
@@ -18,24 +18,35 @@ def reliability(probability: Iterable[np.ndarray], truth: Iterable[np.ndarray], 
         bins: equal intervals of 0..1, each with its lower edge and without its upper one; the last one has both.
 
     Returns:
-        DataFrame with one row a bin: low, high (its edges), n (pixels), confidence (mean probability), frequency (share
-        of true pixels); NaN in the last two where a bin is empty.
+        float64 (N, 3, bins); `reliability` reads it, and a bootstrap can draw its rows.
 
     Raises:
         MetricError: a probability is NaN or outside 0..1, shapes differ, or bins is below 1.
     """
     if bins < 1:
         raise MetricError(f"bins is {bins}; pass 1 or more.")
-    edges = np.linspace(0, 1, bins + 1)
-    n, confidence, hits = np.zeros(bins), np.zeros(bins), np.zeros(bins)
+    edges, rows = np.linspace(0, 1, bins + 1), []
     for p, t in zip(probability, truth, strict=True):
         p, t = np.asarray(p, np.float64).ravel(), np.asarray(t).ravel()
         if p.shape != t.shape or not ((p >= 0) & (p <= 1)).all():
             raise MetricError("probability must lie in 0..1, without NaN, and have the shape of truth.")
         at = np.minimum(np.searchsorted(edges, p, side="right") - 1, bins - 1)
-        n += np.bincount(at, minlength=bins)
-        confidence += np.bincount(at, p, bins)
-        hits += np.bincount(at, t, bins)
+        rows.append([np.bincount(at, minlength=bins), np.bincount(at, p, bins), np.bincount(at, t, bins)])
+    return np.array(rows, np.float64).reshape(-1, 3, bins)
+
+
+def reliability(counts: np.ndarray) -> pd.DataFrame:
+    """Reliability curve: how often pixels of a given probability are true.
+
+    Args:
+        counts: (N, 3, bins) of `bin_counts`.
+
+    Returns:
+        DataFrame with one row a bin: low, high (its edges), n (pixels), confidence (mean probability), frequency (share
+        of true pixels); NaN in the last two where a bin is empty.
+    """
+    n, confidence, hits = counts.sum(axis=0)
+    edges = np.linspace(0, 1, counts.shape[2] + 1)
     some = np.where(n > 0, n, np.nan)
     return pd.DataFrame(
         {
@@ -48,17 +59,17 @@ def reliability(probability: Iterable[np.ndarray], truth: Iterable[np.ndarray], 
     )
 
 
-def expected_calibration_error(curve: pd.DataFrame) -> float:
-    """ECE: mean gap between confidence and frequency over the bins of `reliability`, weighted by their pixels.
+def expected_calibration_error(counts: np.ndarray) -> float:
+    """ECE: mean gap between confidence and frequency over the bins of `bin_counts`, weighted by their pixels.
 
     Most pixels of a chest X-ray are surely none of a pneumothorax; they dominate this mean, so read it with the curve.
 
     Raises:
-        MetricError: the curve holds no pixel.
+        MetricError: no pixel.
 
     Reference: Naeini, Cooper, Hauskrecht, *Obtaining Well Calibrated Probabilities Using Bayesian Binning*, AAAI 2015.
     """
-    if not curve["n"].sum():
-        raise MetricError("the reliability curve holds no pixel; pass at least one map.")
-    gap = (curve["confidence"] - curve["frequency"]).abs().fillna(0)
-    return float((gap * curve["n"]).sum() / curve["n"].sum())
+    n, confidence, hits = counts.sum(axis=0)
+    if not n.sum():
+        raise MetricError("the counts hold no pixel; pass at least one map.")
+    return float(np.abs(confidence - hits).sum() / n.sum())

@@ -23,7 +23,7 @@ def write(path: Path, bundle: dict) -> None:
 
 
 def of_record(record: Record) -> dict | None:
-    """The bundle of a run on phantoms whose test predictions are still there; `None` otherwise.
+    """The bundle of a run on phantoms, of rule component, whose test predictions are still there; `None` otherwise.
 
     X-rays of patients are never bundled, for the page may be published.
     """
@@ -31,6 +31,9 @@ def of_record(record: Record) -> dict | None:
     if not (predictions.is_file() and record.values["synthetic"] and record.values["data"] == "phantom"):
         return None
     values = record.values
+    if values["chosen"].get("rule", "component") != "component":
+        # The page removes components.
+        return None
     run = runs.start(record.name, profile=values["experiment"]["profile"], seed=values["seed"])
     if run.folder.resolve() != record.folder.resolve():
         return None

@@ -1,5 +1,7 @@
 """The scores of one set of predicted masks, and of the ways to choose the thresholds, side by side."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -30,8 +32,10 @@ def score(counts: Counts, patients: np.ndarray | None = None) -> dict[str, metri
     return scores
 
 
-def deck_choice(size: int) -> tuple[float, int]:
-    """The deck's best pair (B-TH, R-TH), the latter scaled from 512 pixels to `size`."""
+def deck_choice(size: int, rule: str = "component") -> tuple[float, int] | None:
+    """The deck's best pair (B-TH, R-TH), the latter scaled from 512 pixels to `size`; None under another rule than its."""
+    if rule != "component":
+        return None
     best = paper.values("sweep", "best")
     return best["binarization_threshold"], int(scale_removal([int(best["removal_threshold"])], size)[0])
 
@@ -39,7 +43,7 @@ def deck_choice(size: int) -> tuple[float, int]:
 def compare(
     result: SweepResult, without_removal: Counts, chosen: Choice, experiment: Experiment, part: Part
 ) -> dict[str, dict]:
-    """Way of choosing the thresholds → thresholds and scores on the test images.
+    """Way of choosing the thresholds → thresholds and scores on the test images; the deck's point under its rule only.
 
     Args:
         result: the sweep over the test images.
@@ -49,12 +53,12 @@ def compare(
         experiment: names that threshold.
         part: the test images.
     """
-    on_test, deck = result.best("dsc"), deck_choice(experiment.image_size)
+    on_test, deck = result.best("dsc"), deck_choice(experiment.image_size, result.rule)
     nothing = Counts(np.zeros_like(result.truth_px), result.truth_px, np.zeros_like(result.truth_px))
     ways = {
         HONEST: (*chosen[:2], result.at(*chosen[:2])),
         AS_DECK: (*on_test[:2], result.at(*on_test[:2])),
-        DECK_POINT: (*deck, result.at(*deck)),
+        **({DECK_POINT: (*deck, result.at(*deck))} if deck else {}),
         WITHOUT_REMOVAL: (experiment.binarization_threshold, None, without_removal),
         BLANK: (None, None, nothing),
     }
@@ -77,7 +81,7 @@ def table(ways: dict[str, dict]) -> pd.DataFrame:
     for way, found in ways.items():
         row = {
             "B-TH": _plain(found["binarization_threshold"], "{:.3f}"),
-            "R-TH": _plain(found["removal_threshold"], "{:d}"),
+            "R-TH": _removal(found["removal_threshold"]),
         }
         rows[way] = row | {_TITLES[name]: interval_text(value) for name, value in found["scores"].items()}
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -95,6 +99,22 @@ def _plain(value, form: str) -> str:
     return "–" if value is None else form.format(value)
 
 
-def removal_grid(size: int) -> np.ndarray:
-    """The deck's removal thresholds (R-TH) for maps of `size` pixels a side."""
-    return scale_removal(DECK_REMOVAL_THRESHOLDS, size)
+def _removal(value: int | Sequence | None) -> str:
+    return f"{value[0]:g}/{value[1]:d}" if isinstance(value, Sequence) else _plain(value, "{:d}")
+
+
+TRIPLET_TOPS = (0.5, 0.7, 0.9)
+"""Top thresholds of rule triplet; the challenge's first place found 0.7 best."""
+
+TRIPLET_AREAS = (150, 200, 1024)
+"""Its minimum areas at 512 pixels: the first place's 600 and 800 at 1024 pixels, and the deck's smallest."""
+
+
+def removal_grid(size: int, rule: str = "component") -> np.ndarray:
+    """The removal thresholds (R-TH) that are swept on maps of `size` pixels a side.
+
+    The deck's for rules "component" and "mask", (R,); for "triplet" pairs (top threshold, minimum area), (R, 2).
+    """
+    if rule != "triplet":
+        return scale_removal(DECK_REMOVAL_THRESHOLDS, size)
+    return np.array([(top, area) for top in TRIPLET_TOPS for area in scale_removal(TRIPLET_AREAS, size)])

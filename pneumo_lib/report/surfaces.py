@@ -36,8 +36,8 @@ def curve(
         chosen: the pair of thresholds to mark; None: `result.best(metric)`.
         deck: the deck's pair at the maps' size, such as (0.48, 3072) at 512 pixels; None marks nothing.
         label: what the data are, such as "phantom, demo profile"; stands in the title.
-        groups: (N,) patients, for the 95 % bootstrap band around the line of the chosen R-TH.
-        n_bootstrap: resamples of the band.
+        groups: (N,) patients, for the 95 % bootstrap band around each line; that of the chosen R-TH is darker.
+        n_bootstrap: resamples of a band.
 
     Returns:
         Figure with three panels.
@@ -66,8 +66,10 @@ def curve(
     return figure
 
 
-def heat_map(result: SweepResult, metric: str = "dsc", chosen: Point | None = None, label: str = "") -> Figure:
-    """Mean score of every cell, all, positive and negative images apart; the chosen cell is outlined.
+def heat_map(
+    result: SweepResult, metric: str = "dsc", chosen: Point | None = None, deck: Point | None = None, label: str = ""
+) -> Figure:
+    """Mean score of every cell, all, positive and negative images apart; the chosen and the deck's cell are marked.
 
     Arguments as in `curve`.
     """
@@ -86,10 +88,14 @@ def heat_map(result: SweepResult, metric: str = "dsc", chosen: Point | None = No
                 mean, aspect="auto", origin="lower", extent=extent, cmap="cividis", interpolation="nearest"
             )
             ax.plot(bs[b], r, "*", color="white", markeredgecolor="black", markersize=15)
+            if deck is not None:
+                at, row = result.index(*deck[:2])
+                ax.plot(bs[at], row, "D", color="#F0E442", markeredgecolor="black", markersize=7)
             figure.colorbar(drawn, ax=ax, label=f"mean {NAMES[metric]}")
     axes[1].set_ylabel("removal threshold (R-TH), pixels")
     axes[-1].set_xlabel("binarization threshold (B-TH)")
-    figure.suptitle(_title(f"{NAMES[metric]} of every pair of thresholds; star: chosen", label))
+    marks = "star: chosen" + ("" if deck is None else ", diamond: the deck's")
+    figure.suptitle(_title(f"{NAMES[metric]} of every pair of thresholds; {marks}", label))
     return figure
 
 
@@ -107,9 +113,9 @@ def _lines(
     for r, name in enumerate(_removal_labels(result)):
         colour, style = COLOURS[r % len(COLOURS)], STYLES[r % len(STYLES)]
         ax.plot(bs, mean[:, r], color=colour, linestyle=style, label=f"R-TH {name} px")
-        if r == at:
-            band = metrics.bootstrap_interval(result.score(metric)[:, :, r], groups, n_bootstrap)
-            ax.fill_between(bs, band.low, band.high, color=colour, alpha=0.2, linewidth=0, label="95 % interval")
+        band = metrics.bootstrap_interval(result.cell_scores(metric, r), groups, n_bootstrap)
+        chosen_line = {"alpha": 0.25, "label": "95 % interval, as for the others"} if r == at else {"alpha": 0.08}
+        ax.fill_between(bs, band.low, band.high, color=colour, linewidth=0, **chosen_line)
 
 
 def _mark(ax: Axes, result: SweepResult, metric: str, point: Point, name: str, **style) -> None:

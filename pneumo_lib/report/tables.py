@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pneumo_lib import experiments, metrics
+from pneumo_lib.data import siim
 from pneumo_lib.data.source import Part
 from pneumo_lib.evaluation.sweep_result import Choice, SweepResult
 from pneumo_lib.report.records import Record
@@ -66,33 +67,50 @@ def stages(about: list[dict], run: Run) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").round(3)
 
 
-def choice(result: SweepResult, chosen: Choice, deck: tuple[float, int]) -> pd.DataFrame:
-    """Chosen and deck's thresholds with their mean scores on the swept images."""
-    rows = {"chosen here": chosen[:2], "the deck's": deck}
+def choice(result: SweepResult, chosen: Choice, deck: tuple[float, int] | None = None) -> pd.DataFrame:
+    """Chosen and, if given, the deck's thresholds with their mean scores on the swept images."""
+    rows = {"chosen here": chosen[:2]} | ({"the deck's": deck} if deck else {})
     table = {}
     for name, (b, r) in rows.items():
         at = result.index(b, r)
-        table[name] = {"B-TH": b, "R-TH": r} | {
-            title: result.mean(metric)[at]
+        table[name] = {"B-TH": b, "R-TH": r, "rule": result.rule} | {
+            title: round(float(result.mean(metric)[at]), 4)
             for metric, title in (("dsc", "mean DSC"), ("iou", "IoU"), ("stepwise_iou", "stepwise IoU"))
         }
-    return pd.DataFrame.from_dict(table, orient="index").round(4)
+    return pd.DataFrame.from_dict(table, orient="index")
 
 
 def per_image(part: Part, predicted: np.ndarray, truth: np.ndarray) -> pd.DataFrame:
-    """One row an image: id, patient, pixels and scores of bool masks (N, H, W)."""
+    """One row an image: id, patient, group, pixels, scores, regions and areas of bool masks (N, H, W).
+
+    `largest_px`: the largest region that is left. `lesions_true`, `lesions_found`, `regions`, `false_regions`: see
+    `metrics.lesions`. `truth_cm2`, `predicted_cm2`: NaN where the pixel spacing is unknown.
+    """
     predicted_px, truth_px, intersection_px = metrics.pixel_counts(predicted, truth)
     counts = (predicted_px, truth_px, intersection_px)
+    regions = metrics.lesions(predicted, truth)
+    # Of a pixel of the mask; PixelSpacing is that of the original.
+    side_mm = part.index["pixel_spacing_mm"].to_numpy(float) * siim.SIDE / truth.shape[-1]
     return pd.DataFrame(
         {
             "image_id": part.index["image_id"],
             "patient_id": part.index["patient_id"],
+            "view": part.index["view"],
+            "sex": part.index["sex"],
+            "age_band": metrics.attributes(part.index)["age"],
             "truth_px": truth_px,
             "predicted_px": predicted_px,
             "intersection_px": intersection_px,
             "dsc": metrics.dsc_from_counts(*counts).round(6),
             "iou": metrics.iou_from_counts(*counts).round(6),
             "stepwise_iou": metrics.stepwise_iou_from_counts(*counts),
+            "largest_px": metrics.largest_component_px(predicted),
+            "lesions_true": regions.true,
+            "lesions_found": regions.found,
+            "regions": regions.predicted,
+            "false_regions": regions.false_alarms,
+            "truth_cm2": (truth_px * side_mm**2 / 100).round(3),
+            "predicted_cm2": (predicted_px * side_mm**2 / 100).round(3),
         }
     )
 
@@ -106,6 +124,7 @@ def record(found: Record) -> pd.DataFrame:
         "data, profile, seed": found.label,
         "images (with pneumothorax)": ", ".join(f"{part} {images[part]} ({positive[part]})" for part in images),
         "split": values["split"]["rule"],
+        "removal rule": values["chosen"].get("rule", "component"),
         "test-time augmentation": ", ".join(values["transforms"]) or "none",
         "optimism of choosing on test": interval_text(values["optimism"]),
         "device": values["stages"][-1]["cost"]["device"],

@@ -35,7 +35,7 @@ def test_curve_marks_both_points_and_the_blank_baseline(result):
         "negative images (n = 6)",
     ]
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    b, r, score = result.best("dsc")
+    b, r, score, _ = result.best("dsc")
     assert f"chosen: B-TH {b:.3f}, R-TH {r}: {score:.3f}" in labels
     assert any(text.startswith("deck's point: B-TH 0.450, R-TH 16") for text in labels)
     assert "predict nothing: 0.750" in labels

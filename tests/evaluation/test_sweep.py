@@ -257,9 +257,14 @@ def result_with_mean_dsc(mean):
 def test_best_takes_the_middle_of_the_longest_plateau():
     columns = np.array([[0.5, 0.9, 0.1, 0.9, 0.9, 0.9, 0.1], [0.1, 0.9, 0.9, 0.9, 0.9, 0.2, 0.3]]).T
     choice = result_with_mean_dsc(columns).best("dsc")
-    assert choice == (0.3, 2, 0.9)  # four of R-TH 2 (0.2 to 0.5) beat three of R-TH 1; the lower of two middles
-    assert result_with_mean_dsc(columns[:, :1]).best("dsc") == (0.5, 1, 0.9)
-    assert result_with_mean_dsc(np.full((3, 2), 0.5)).best("dsc") == (0.2, 1, 0.5)
+    assert choice == (
+        0.3,
+        2,
+        0.9,
+        "component",
+    )  # four of R-TH 2 (0.2 to 0.5) beat three of R-TH 1; the lower of two middles
+    assert result_with_mean_dsc(columns[:, :1]).best("dsc") == (0.5, 1, 0.9, "component")
+    assert result_with_mean_dsc(np.full((3, 2), 0.5)).best("dsc") == (0.2, 1, 0.5, "component")
 
 
 def test_at_and_its_errors():
@@ -285,7 +290,7 @@ def test_table_has_every_cell_and_splits_positive_and_negative():
     assert sweep(probability[:1], truth[:1], [0.2], [1]).table()["negative"].isna().all()
     triplet = sweep(probability, truth, [0.2], [(0.5, 2), (0.95, 1)], "triplet")
     assert triplet.table()[["top_threshold", "removal_threshold"]].to_numpy().tolist() == [[0.5, 2], [0.95, 1]]
-    assert triplet.best().removal_threshold == (0.5, 2)
+    assert triplet.best().removal_threshold == (0.5, 2) and triplet.best().rule == "triplet"
 
 
 def test_the_deck_grids():
