@@ -29,7 +29,18 @@ tta_table: bool = True  # measure what each augmentation adds: 8 forward passes 
 # %%
 from pneumo_lib import runs
 from pneumo_lib.evaluation import removal, steps, sweep
-from pneumo_lib.report import calibration, detection, figures, records, scores, subgroups, surfaces, tables, tta_gain
+from pneumo_lib.report import (
+    calibration,
+    detection,
+    figures,
+    records,
+    scores,
+    subgroups,
+    surfaces,
+    tables,
+    tta_gain,
+    tta_pictures,
+)
 
 run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients)
 tta_table = steps.checked_switch("tta_table", tta_table)
@@ -128,7 +139,7 @@ tta_gain.table(gain)
 tta_gain.draw(gain, label)
 
 # %%
-tta_gain.side_by_side(run, dict(list(kinds.items())[:3]), transforms, chosen, label)
+tta_pictures.side_by_side(run, dict(list(kinds.items())[:3]), transforms, chosen, label)
 
 # %% [markdown]
 # ## The record
@@ -136,22 +147,19 @@ tta_gain.side_by_side(run, dict(list(kinds.items())[:3]), transforms, chosen, la
 # What the book and the comparison with the paper read.
 
 # %%
+measured = {
+    "transforms": transforms,
+    "chosen": chosen._asdict(),
+    "test": ways,
+    "optimism": optimism,
+    "detection": found,
+    "subgroups": groups.to_dict("records"),
+    "calibration": reliability,
+    "tta_effects": None if gain is None else gain.to_dict("records"),
+}
+
+# %%
 trained = run.trained()
-record = records.write(
-    run.folder,
-    records.about(run)
-    | {
-        "stages": trained.stages,
-        "transforms": transforms,
-        "chosen": chosen._asdict(),
-        "test": ways,
-        "optimism": optimism,
-        "detection": found,
-        "subgroups": groups.to_dict("records"),
-        "calibration": reliability,
-        "tta_effects": None if gain is None else gain.to_dict("records"),
-    },
-    per_image,
-    trained.history,
-)
+values = records.about(run) | {"stages": trained.stages} | measured
+record = records.write(run.folder, values, per_image, trained.history)
 tables.record(record)

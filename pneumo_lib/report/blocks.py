@@ -1,7 +1,7 @@
 """Tables and sentences of the book that come from the registry, the paper's tables and the records."""
 
 from pneumo_lib.experiments import EXPERIMENTS, PROFILES
-from pneumo_lib.report import comparison, experiment_pages, launch, paper, reference, scores, silver
+from pneumo_lib.report import comparison, experiment_pages, launch, paper, reference, scores, silver, tta_gain
 from pneumo_lib.report.markdown import figure, table
 from pneumo_lib.report.records import Record
 
@@ -62,6 +62,7 @@ def write_all(sets: dict[str, list[Record]], silver_sets: dict[str, list[Record]
         "thresholds": _thresholds(sets),
         "optimism": _optimism(first),
         "gallery": _galleries(sets),
+        "tta": tta_gain.block(first),
         "silver": silver.block(silver_sets),
         "launch": launch.block(),
         "pipelines": reference.pipelines(),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from matplotlib.figure import Figure
 
 from pneumo_lib.experiments import EXPERIMENTS
-from pneumo_lib.report import drawings, figures, network_drawing, published, silver, xray_drawings
+from pneumo_lib.report import drawings, figures, network_drawing, published, silver, tta_gain, xray_drawings
 from pneumo_lib.report.experiment_pages import measured
 from pneumo_lib.report.records import Record
 
@@ -37,4 +37,6 @@ def draw_all(sets: dict[str, list[Record]], silver_sets: dict[str, list[Record]]
     if found := next(iter(sets.values()), []):
         yield "outcomes.svg", published.outcomes(found)
         yield "optimism.svg", published.optimism(found)
+        if record := tta_gain.shown(found):
+            yield "tta-effects.svg", tta_gain.draw(record.values["tta_effects"], f"{record.name}, test, {record.label}")
     yield from silver.draw(silver_sets)

@@ -11,7 +11,7 @@ import nbformat
 from pneumo_lib import atomic
 
 # The library's modules whose functions draw what notebooks show.
-_DRAWING = ("figures", "surfaces", "data_figures")
+_DRAWING = ("figures", "surfaces", "data_figures", "calibration", "subgroups", "tta_gain", "tta_pictures")
 # A page shows what a cell gave, not how far it had got, nor the parameters as papermill set them twice.
 _HIDDEN_TAGS = {"parameters": "remove-cell", "injected-parameters": "hide-input"}
 

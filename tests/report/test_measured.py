@@ -1,0 +1,87 @@
+"""Detection, subgroups and calibration of one run, by hand."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pneumo_lib.data.source import Part
+from pneumo_lib.report import calibration, detection, scores, subgroups, tables, tta_gain
+
+
+@pytest.fixture
+def part():
+    """Four images of 32 pixels: found with a false region beside, missed, a false alarm, rightly empty."""
+    truth, predicted = np.zeros((2, 4, 32, 32), bool)
+    truth[0, :4, :4] = truth[1, 8:10, 8:10] = True
+    predicted[0, :4, :2] = predicted[0, 20, 20] = True
+    predicted[2, 5:8, 5:8] = True
+    index = pd.DataFrame(
+        {
+            "image_id": list("abcd"),
+            "patient_id": ["1", "2", "3", "3"],
+            "view": ["PA", "AP", "PA", None],
+            "sex": ["F", "M", "M", "M"],
+            "age_years": [30.0, 413.0, 65.0, 65.0],
+            "mask_area_px": pd.array([16 * 1024, 4 * 1024, 0, 0], "Int64"),
+            "pixel_spacing_mm": [0.125, np.nan, 0.125, 0.125],
+        }
+    )
+    return Part(np.zeros((4, 32, 32), np.uint8), truth.astype(np.uint8), index, np.arange(4)), predicted, truth
+
+
+def test_per_image_holds_what_the_figures_need(part):
+    frame = tables.per_image(*part)
+    assert frame["largest_px"].tolist() == [8, 0, 9, 0]
+    counts = frame[["lesions_true", "lesions_found", "regions", "false_regions"]].to_numpy().tolist()
+    assert counts == [[1, 1, 2, 1], [1, 0, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]]
+    # 0.125 mm at 1024 pixels are 4 mm at 32: a pixel is 0.16 cm².
+    np.testing.assert_allclose(frame["truth_cm2"], [2.56, np.nan, 0, 0], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(frame["predicted_cm2"], [1.44, np.nan, 1.44, 0], rtol=0, atol=1e-9)
+    assert frame["age_band"].tolist() == ["18-39", "unknown", "60-79", "60-79"]
+
+
+def test_detection_by_hand(part):
+    frame = tables.per_image(*part)
+    found = detection.measure(frame, part[0].patients)
+    assert list(found) == list(detection.TITLES)
+    assert (found["sensitivity"].mean, found["specificity"].mean) == (0.5, 0.5)
+    # Scores 8, 0 against 9, 0: of four pairs one is won (8 above 0) and one tied.
+    assert found["auroc"].mean == 1.5 / 4
+    assert (found["lesion_sensitivity"].mean, found["false_alarms"].mean) == (0.5, 0.5)
+    assert (found["area_error_px"].mean, found["area_bias_px"].mean) == ((7 + 4) / 2, -(7 + 4) / 2)
+    assert found["area_bias_cm2"].mean == pytest.approx(-1.12)
+    assert detection.table(found).loc["sensitivity", "value"] == "0.500 (0.000–1.000)"
+    nothing = detection.measure(frame[frame["truth_px"] == 0])
+    assert nothing["sensitivity"] is None and nothing["auroc"] is None and nothing["area_error_cm2"] is None
+
+
+def test_subgroups_have_their_own_blank_baseline(part):
+    found = subgroups.measure([0.6, 0.0, 0.0, 1.0], part[0].index)
+    table = subgroups.table(found)
+    assert table.loc["all", ["images", "with pneumothorax", "predict nothing"]].tolist() == [4, 2, "0.500"]
+    assert table.loc["sex: F", "predict nothing"] == "0.000" and table.loc["view: unknown", "positive-only DSC"] == "–"
+    assert found.set_index("group").loc["all", "positive_mean"] == pytest.approx(0.3)
+    subgroups.draw(found, "made up")
+    without = subgroups.measure([1.0, 1.0], part[0].index.iloc[2:].reset_index(drop=True))
+    assert without["positive_mean"].isna().all()
+    subgroups.draw(without, "made up")
+
+
+def test_calibration_of_certain_and_right_maps_is_perfect(part):
+    truth = part[2]
+    found = calibration.measure(truth.astype(np.float32), truth)
+    assert found["ece"] == (0, 0, 0) and found["curve"][9]["frequency"] == 1 and found["curve"][9]["n"] == 20
+    half = calibration.measure(np.full(truth.shape, 0.55, np.float32), truth)
+    assert half["ece"].mean == pytest.approx(0.55 - 20 / truth.size, abs=1e-6)  # 0.55 in float32
+    calibration.draw(half, "made up")
+
+
+def test_what_was_not_measured_is_said():
+    assert tta_gain.table(None) == "not measured" and tta_gain.draw(None, "made up") is None
+    assert "Not run" in tta_gain.block([])
+
+
+def test_the_triplet_grid_and_the_decks_point():
+    assert scores.removal_grid(512, "triplet").tolist()[:3] == [[0.5, 150], [0.5, 200], [0.5, 1024]]
+    assert scores.removal_grid(128, "mask").tolist() == [64, 128, 192, 256]
+    assert scores.deck_choice(512) == (0.48, 3072) and scores.deck_choice(512, "mask") is None
