@@ -1,10 +1,17 @@
-"""The challenge's submission: a CSV with one RLE an image at 1024x1024."""
+"""The challenge's submission: `python -m pneumo_lib.evaluation.submission PREDICTIONS OUT.csv --sample SAMPLE.csv`.
 
+A CSV with one RLE an image at 1024x1024. PREDICTIONS is a folder that `predict_files` wrote; SAMPLE is the challenge's sample
+submission, which gives the order and the ids.
+"""
+
+import argparse
 import csv
 import os
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from pneumo_lib.atomic import replacing
@@ -108,13 +115,82 @@ def _order(ids: list[str], sample: str | os.PathLike | None) -> list[str]:
         raise SubmissionError(f"ids holds {repeated} more than once; pass every image once.")
     if sample is None:
         return ids
-    with Path(sample).open(newline="", encoding="utf-8-sig") as file:
-        # The sample of stage 1 repeats images with several rows; a submission has one row an image.
-        wanted = list(dict.fromkeys(row[0].strip() for row in csv.reader(file) if row))
-    wanted = [i for i in wanted if i != HEADER[0]]
+    wanted = _wanted(sample)
     if set(wanted) != set(ids):
         missing, extra = len(set(wanted) - set(ids)), len(set(ids) - set(wanted))
         raise SubmissionError(
             f"ids lack {missing} images of {sample} and hold {extra} others; predict exactly its images."
         )
     return wanted
+
+
+def from_predictions(
+    folder: str | os.PathLike, path: str | os.PathLike, sample: str | os.PathLike | None = None, fill: bool = False
+) -> Path:
+    """Writes the submission of a folder that `predict_files.predict_files` wrote, from its masks.
+
+    Args:
+        folder: with `masks.csv` and `mask/`.
+        path, sample: as in `write`; images that the sample does not name are left out.
+        fill: images of the sample without a prediction (unreadable files) are submitted as empty instead of refused.
+
+    Raises:
+        SubmissionError: no predictions there, an image of the sample without one, or as in `write`.
+    """
+    folder = Path(folder)
+    table = folder / "masks.csv"
+    if not table.is_file():
+        raise SubmissionError(
+            f"{folder} holds no predictions; run python -m pneumo_lib.evaluation.predict_files first."
+        )
+    with table.open(newline="") as file:
+        predicted = [row["ImageId"] for row in csv.DictReader(file)]
+    ids = predicted if sample is None else _wanted(sample)
+    found = set(predicted)
+    missing = [] if fill else [image_id for image_id in ids if image_id not in found]
+    if missing:
+        raise SubmissionError(
+            f"{folder} lacks {len(missing)} images of {sample}, the first {missing[0]}; predict them, or submit them as "
+            "empty (--fill)."
+        )
+    return write(path, ids, _masks(folder, ids, found), sample)
+
+
+def _masks(folder: Path, ids: list[str], predicted: set[str]) -> Iterator[np.ndarray]:
+    for image_id in ids:
+        path = folder / "mask" / f"{image_id}.png"
+        mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if image_id in predicted else np.zeros((1, 1), np.uint8)
+        if mask is None:
+            raise SubmissionError(f"{path} is missing or damaged; predict the X-rays again.")
+        yield mask > 0
+
+
+def _wanted(sample: str | os.PathLike) -> list[str]:
+    """The ids of a sample submission, each once, in order; that of stage 1 repeats images with several rows."""
+    try:
+        with Path(sample).open(newline="", encoding="utf-8-sig") as file:
+            wanted = list(dict.fromkeys(row[0].strip() for row in csv.reader(file) if row))
+    except OSError as error:
+        raise SubmissionError(f"{sample} cannot be read ({error.strerror}); pass the challenge's sample.") from None
+    return [i for i in wanted if i != HEADER[0]]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; 1 after an error, which is printed as one sentence."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("predictions", help="folder that predict_files wrote")
+    parser.add_argument("out", help="CSV to write; must not exist")
+    parser.add_argument("--sample", help="the challenge's sample submission")
+    parser.add_argument("--fill", action="store_true", help="submit images without a prediction as empty")
+    given = parser.parse_args(arguments)
+    try:
+        written = from_predictions(given.predictions, given.out, given.sample, given.fill)
+    except PneumoError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"{written} is written and checked.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,5 +1,6 @@
 import csv
 
+import cv2
 import numpy as np
 import pytest
 
@@ -107,3 +108,24 @@ def test_check_reads_as_the_challenge_does(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(SubmissionError, match=message):
         submission.check(path)
+
+
+def test_the_command_takes_what_predict_files_wrote(tmp_path, capsys):
+    folder = tmp_path / "predictions"
+    (folder / "mask").mkdir(parents=True)
+    masks = {"a": disc(1024, 0.2), "b": np.zeros((1024, 1024), bool), "z": disc(1024, 0.1)}
+    for name, mask in masks.items():
+        cv2.imwrite(str(folder / "mask" / f"{name}.png"), mask.astype(np.uint8) * 255)
+    (folder / "masks.csv").write_text("ImageId,EncodedPixels\n" + "".join(f"{name},-1\n" for name in masks))
+    sample = tmp_path / "sample.csv"
+    sample.write_text("ImageId,EncodedPixels\nb,-1\nlost,-1\na,-1\n")
+    out, arguments = tmp_path / "s.csv", [str(folder), str(tmp_path / "s.csv"), "--sample", str(sample)]
+    assert submission.main(arguments) == 1 and not out.exists()
+    assert "lacks 1 images" in (error := capsys.readouterr().err) and "lost" in error and "--fill" in error
+    assert submission.main([*arguments, "--fill"]) == 0
+    rows = rows_of(out)[1:]
+    assert [image_id for image_id, _ in rows] == ["b", "lost", "a"] and [rows[0][1], rows[1][1]] == ["-1", "-1"]
+    assert (rle.decode(rows[2][1]) == masks["a"]).all()
+    assert submission.main([*arguments, "--fill"]) == 1 and "exists; remove it" in capsys.readouterr().err
+    assert submission.main([str(tmp_path), str(tmp_path / "t.csv")]) == 1
+    assert "run python -m pneumo_lib.evaluation.predict_files" in capsys.readouterr().err
