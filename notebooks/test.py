@@ -29,18 +29,7 @@ tta_table: bool = True  # measure what each augmentation adds: 8 forward passes 
 # %%
 from pneumo_lib import runs
 from pneumo_lib.evaluation import removal, steps, sweep
-from pneumo_lib.report import (
-    calibration,
-    detection,
-    figures,
-    records,
-    scores,
-    subgroups,
-    surfaces,
-    tables,
-    tta_gain,
-    tta_pictures,
-)
+from pneumo_lib.report import figures, records, scores, surfaces, tables
 
 run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients)
 tta_table = steps.checked_switch("tta_table", tta_table)
@@ -99,6 +88,8 @@ surfaces.curve(
 # An image counts as called where a region is left after both thresholds.
 
 # %%
+from pneumo_lib.report import calibration, detection, subgroups, tta_gain, tta_pictures
+
 found = detection.measure(per_image, part.patients)
 detection.table(found)
 
