@@ -78,7 +78,12 @@ def test_table(found: list[Record]) -> pd.DataFrame:
     """The deck's test table: IoU with thresholds and mean DSC without removal; ours with intervals or ranges, see `_tested`."""
     deck = {name: paper.values("test", name) for name in ("iou", "dsc")}
     rows = {
-        source: {"mean DSC": number(deck["dsc"][source], 4), "IoU": number(deck["iou"][source], 4)}
+        source: {
+            "mean DSC": number(deck["dsc"][source], 4),
+            "predict nothing": "–",
+            "positive-only DSC": "–",
+            "IoU": number(deck["iou"][source], 4),
+        }
         for source in ("paper", "deck")
     }
     for name in dict.fromkeys([*EXPERIMENTS, *(record.name for record in found)]):
