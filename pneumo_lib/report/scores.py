@@ -117,4 +117,4 @@ def removal_grid(size: int, rule: str = "component") -> np.ndarray:
     """
     if rule != "triplet":
         return scale_removal(DECK_REMOVAL_THRESHOLDS, size)
-    return np.array([(top, area) for top in TRIPLET_TOPS for area in scale_removal(TRIPLET_AREAS, size)])
+    return np.array([(top, area) for top in TRIPLET_TOPS for area in np.unique(scale_removal(TRIPLET_AREAS, size))])

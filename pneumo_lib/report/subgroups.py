@@ -63,7 +63,7 @@ def draw(found: pd.DataFrame, label: str) -> Figure:
         axis.grid(axis="x", alpha=0.3)
     blank = 1 - found["n_positive"] / found["n_images"]
     axes[0].plot(blank, range(len(found)), "|", color="0.35", markersize=12, label="predict nothing")
-    axes[0].legend(frameon=False, loc="upper left", fontsize=8)
+    figure.legend(frameon=False, loc="outside lower center", fontsize=8)
     axes[0].invert_yaxis()
     figure.suptitle(label, fontsize=11)
     sns.despine(figure, left=True)
