@@ -185,7 +185,6 @@ PROFILES = {
             phantom_images=1_200,
             encoder_weights=None,
             learning_rate=5e-4,
-            # Shortened as the epochs are.
             plateau_patience=2,
             averaged_epochs=3,
             augmentation=0.5,
@@ -195,12 +194,13 @@ PROFILES = {
             "all five pipelines on two CPU cores in a quarter of an hour, from random weights",
             (64, 128),
             (5, 2.5),
-            (10, 8),
+            (4.5, 4),
             phantom_images=400,
             encoder_weights=None,
             # Random weights learn from a few hundred images only with a larger step than fine-tuning takes.
-            learning_rate=1e-3,
-            plateau_patience=5,
+            learning_rate=5e-4,
+            # Shortened as the epochs are, but not so far that one noisy epoch counts.
+            plateau_patience=2,
             averaged_epochs=2,
             # What helps over many epochs keeps a network that sees few steps from learning anything.
             augmentation=0.2,
