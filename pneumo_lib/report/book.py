@@ -18,11 +18,17 @@ import matplotlib
 
 import pneumo_lib
 from pneumo_lib import atomic, paths
+from pneumo_lib.data.source import PHANTOM
 from pneumo_lib.experiments import EXPERIMENTS
 from pneumo_lib.report import blocks, comparison, experiment_pages, launch, page, records
 from pneumo_lib.report.markdown import command
 
 STEPS = ("train", "sweep", "test")
+SYNTHETIC = "<p><strong>Not for clinical use.</strong> All X-rays in this book are synthetic.</p>"
+PATIENTS = (
+    "<p><strong>Not for clinical use. Not for publication:</strong> this build shows X-rays of patients, which may not be "
+    "passed on.</p>"
+)
 
 
 def setup(app) -> dict:
@@ -37,7 +43,18 @@ def setup(app) -> dict:
 
 def _write(app, config) -> None:
     config.myst_substitutions = blocks.substitutions() | config.myst_substitutions
+    config.html_theme_options = config.html_theme_options | {"extra_footer": footer()}
     write(Path(app.srcdir) / "book")
+
+
+def footer() -> str:
+    """What stands below every page: whether the executed notebooks that the book shows are those of patients' X-rays."""
+    runs = comparison.run_folder()
+    if runs is None:
+        return SYNTHETIC
+    # A run that was cut off has notebooks, but no record yet.
+    named = runs.name.startswith(f"{PHANTOM}-")
+    return SYNTHETIC if named and all(one.values["synthetic"] for one in records.find(runs)) else PATIENTS
 
 
 def _to_restructured_text(app, what, name, obj, options, lines: list[str]) -> None:

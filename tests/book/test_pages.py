@@ -224,6 +224,18 @@ def test_kept_runs_are_small_and_whole(runs, home):
     assert all(experiment_pages.gallery_of(one).startswith(b"\x89PNG") for one in kept)
 
 
+def test_the_footer_tells_a_book_with_patients_from_a_synthetic_one(home, monkeypatch):
+    assert book.footer() == book.SYNTHETIC
+    for name in ("phantom-demo", "siim-demo"):
+        sample.write_runs(home / "runs" / name)
+        monkeypatch.setenv("PNEUMO_RECORDS", f"runs/{name}")
+        assert book.footer() == (book.SYNTHETIC if name == "phantom-demo" else book.PATIENTS)
+    path = home / "runs" / "phantom-demo" / "exp1" / "seed0" / "record.json"
+    path.write_text(path.read_text().replace('"synthetic": true', '"synthetic": false'))
+    monkeypatch.setenv("PNEUMO_RECORDS", "runs/phantom-demo")
+    assert book.footer() == book.PATIENTS
+
+
 def test_pictures_of_patients_are_not_kept(runs, home):
     path = runs / "exp1" / "seed0" / "record.json"
     path.write_text(path.read_text().replace('"synthetic": true', '"synthetic": false'))
