@@ -9,14 +9,24 @@ BEGIN, END = "<!-- generated: make results -->", "<!-- end of the generated part
 
 
 def generated() -> str:
-    """The verdict and the answer table of the committed records, as Markdown."""
+    """The verdict, a picture and the answer table of the committed records, as Markdown."""
     everything = records.find(paths.home() / "results")
     found, silver_found = ([record for record in everything if record.silver == kind] for kind in (False, True))
     table = comparison.answer_table(found).reset_index(names="").to_dict("split")
     rows = [table["columns"], ["---"] * len(table["columns"]), *table["data"]]
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    lines = [comparison.verdict(found), "", *lines, "", f"*Ours: {comparison.label(found)}.*"]
+    lines = [comparison.verdict(found), "", *_picture(found), *lines, "", f"*Ours: {comparison.label(found)}.*"]
     return "\n".join([*lines, "", silver.sentence(silver_found)] if silver_found else lines)
+
+
+def _picture(found: list[records.Record]) -> list[str]:
+    """The kept gallery of the best record, if there is one."""
+    path = comparison.best(found).folder / "gallery.png" if found else None
+    if path is None or not path.is_file():
+        return []
+    top = comparison.best(found)
+    alt = f"Test images of {top.name}: original, ground truth, predicted; {top.label}"
+    return [f"![{alt}]({paths.shown(path)})", ""]
 
 
 def updated(text: str) -> str:
