@@ -7,6 +7,7 @@ anything runs, the output appears only when the notebook has ended well, and an 
 import argparse
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 import papermill
@@ -66,11 +67,11 @@ def run(notebook: Path, output: Path, given: dict[str, str]) -> None:
     """
     values = checked(notebook, given)
     failed = output.with_suffix(".failed.ipynb")
-    with atomic.replacing(output) as temporary:
+    with atomic.replacing(output) as temporary, tempfile.TemporaryDirectory(prefix="kernel-") as sockets:
         try:
             papermill.execute_notebook(
                 str(notebook), str(temporary), values, progress_bar=False, stderr_file=_Relay(), stdout_file=_Relay(),
-                config=_KERNEL,
+                config=_kernel(Path(sockets)),
             )  # fmt: skip
         except PapermillExecutionError as error:
             temporary.replace(failed)
@@ -81,8 +82,10 @@ def run(notebook: Path, output: Path, given: dict[str, str]) -> None:
     failed.unlink(missing_ok=True)
 
 
-# Sockets in the file system instead of TCP ports: nobody else on the machine can listen to the kernel.
-_KERNEL = Config({"KernelManager": {"transport": "ipc"}})
+def _kernel(folder: Path) -> Config:
+    # Sockets in the file system instead of TCP ports: nobody else on the machine can listen to the kernel. In a folder of its
+    # own, since their names are numbers counted from 1: two notebooks in one folder would talk to each other's kernel.
+    return Config({"KernelManager": {"transport": "ipc", "ip": str(folder / "socket")}})
 
 
 class _Relay:

@@ -156,3 +156,18 @@ def test_real_xrays_train_sweep_and_test(tmp_path):
     assert not record.values["synthetic"] and record.label.startswith("siim_sample")
     assert sum(record.values["split"]["images"].values()) == 10
     assert sum(record.values["split"]["positive"].values()) == 5
+
+
+def test_notebooks_side_by_side_keep_to_their_own_kernels(tmp_path):
+    """Two at once in one folder, as the graph runs them."""
+    cells = [
+        nbformat.v4.new_code_cell("x = 1", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("import time\ntime.sleep(2)\nprint(x)"),
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "in.ipynb")
+    command = [sys.executable, "-m", "pneumo_lib.notebook", "in.ipynb"]
+    started = [subprocess.Popen([*command, f"{x}.ipynb", "-p", "x", str(x)], cwd=tmp_path) for x in (2, 3)]
+    assert [process.wait(120) for process in started] == [0, 0]
+    for x in (2, 3):
+        assert nbformat.read(tmp_path / f"{x}.ipynb", as_version=4).cells[-1].outputs[0].text == f"{x}\n"
