@@ -4,21 +4,17 @@ A record and its tables, and of phantoms the gallery and the explorer's data. Ne
 them numbers stay, without the ids of images and patients.
 """
 
-import io
 import shutil
 import sys
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
 
 from pneumo_lib import atomic
 from pneumo_lib.report import comparison, explorer, records
 from pneumo_lib.report.experiment_pages import gallery_of
 
 FILES = ("record.json", "per_image.csv", "history.csv")
-COLOURS = 96
-"""Of a kept gallery: greys and two outlines, at a third of the size."""
 
 
 def keep(runs: Path, results: Path) -> list[Path]:
@@ -32,7 +28,7 @@ def keep(runs: Path, results: Path) -> list[Path]:
             atomic.write_csv(folder / "per_image.csv", without_ids(record.per_image))
         elif picture := gallery_of(record):
             with atomic.replacing(folder / "gallery.png") as temporary:
-                Image.open(io.BytesIO(picture)).convert("RGB").quantize(COLOURS).save(temporary, optimize=True)
+                temporary.write_bytes(picture)
             written.append(folder / "gallery.png")
     found = [record for record in found if record.values["synthetic"]]
     bundle = explorer.of_record(comparison.best(found)) if found else None
