@@ -140,6 +140,16 @@ def test_readme_gives_silver_labels_a_sentence_of_their_own(home):
     assert after.startswith(before) and "silver labels" in after.removeprefix(before)
 
 
+def test_the_same_scores_are_not_shown_twice(runs, home):
+    sample.write_runs(home / "results", notebooks=False)
+    assert list(comparison.shown_sets()) == ["this run"]
+    path = home / "results" / "exp1" / "seed0" / "record.json"
+    values = json.loads(path.read_text())
+    values["test"]["predict nothing"]["scores"]["dsc"][0] += 0.001
+    path.write_text(json.dumps(values))
+    assert list(comparison.shown_sets()) == ["this run", "committed run"]
+
+
 def test_record_of_another_registry_is_refused_by_field(runs):
     path = runs / "exp2" / "seed0" / "record.json"
     values = json.loads(path.read_text())
