@@ -40,8 +40,12 @@ def keep(runs: Path, results: Path) -> list[Path]:
 
 
 def without_ids(per_image: pd.DataFrame) -> pd.DataFrame:
-    """Numbers in place of the ids: images counted from 1, and which of them are of one patient where that is known."""
+    """Numbers in place of the ids: images counted from 1, and which of them are of one patient where that is known.
+
+    What the files say of each patient goes too; the record has it by groups.
+    """
     patients = pd.Series(pd.factorize(per_image["patient_id"])[0] + 1, index=per_image.index)
+    per_image = per_image.drop(columns=["view", "sex", "age_band"], errors="ignore")
     return per_image.assign(image_id=range(1, len(per_image) + 1), patient_id=patients.where(patients > 0))
 
 

@@ -261,3 +261,5 @@ def test_pictures_of_patients_are_not_kept(runs, home):
 def test_kept_images_of_unknown_patients_stay_unknown():
     frame = pd.DataFrame({"image_id": ["a", "b", "c"], "patient_id": ["x", None, "x"]})
     assert keep.without_ids(frame)["patient_id"].fillna(0).tolist() == [1, 0, 1]
+    said = frame.assign(view="PA", sex="F", age_band="40-59")
+    assert list(keep.without_ids(said)) == list(keep.without_ids(frame)), "what the files say of each patient"
