@@ -1,7 +1,8 @@
 """Trains on several GPUs or nodes: `torchrun --nproc-per-node 4 -m pneumo_lib.training --exp exp4 --profile paper`.
 
-With Slurm: `srun python -m pneumo_lib.training ...`, one task a GPU. Same parameters and the same folder as notebooks/train,
-which afterwards finds the weights and shows curves, cost and predictions.
+With Slurm: `srun --nodes 1 --ntasks-per-node 4 python -m pneumo_lib.training ...`, one task a GPU; Lightning refuses srun's
+`-n`. Same parameters and the same folder as notebooks/train, which afterwards finds the weights and shows curves, cost and
+predictions.
 """
 
 import argparse
