@@ -41,7 +41,11 @@ class Machine:
 
     @classmethod
     def here(cls, workers: int | None = None, accumulate: int = 1, precision: str = "auto") -> "Machine":
-        """As the environment says; one GPU is used where several are there but nothing started a process for each."""
+        """As the environment says; one GPU is used where several are there but nothing started a process for each.
+
+        Raises:
+            TrainingError: Slurm was not told how many tasks a node.
+        """
         device = "cuda" if torch.cuda.is_available() else "cpu"
         launcher, rank, world, local = None, 0, 1, 1
         if "TORCHELASTIC_RUN_ID" in os.environ:
@@ -49,6 +53,11 @@ class Machine:
             rank, world, local = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"))
         elif int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
             # Set by srun for the processes that it starts, not by sbatch for the script that calls it.
+            if "SLURM_NTASKS_PER_NODE" not in os.environ:
+                raise TrainingError(
+                    "srun was told a number of tasks but not how many a node, which Lightning has to know; start with "
+                    "srun --nodes 1 --ntasks-per-node 2, say, in place of -n."
+                )
             launcher, rank, world = "slurm", int(os.environ["SLURM_PROCID"]), int(os.environ["SLURM_STEP_NUM_TASKS"])
             local = world // int(os.environ["SLURM_STEP_NUM_NODES"])
         workers = default_workers(device) // local if workers is None else workers

@@ -104,6 +104,9 @@ def test_torchrun_and_slurm_are_recognised(monkeypatch):
         for name, value in {"TASKS": 8, "NODES": 2}.items():
             patch.setenv(f"SLURM_STEP_NUM_{name}", str(value))
         patch.setenv("SLURM_PROCID", "5")
+        with pytest.raises(training.TrainingError, match="--ntasks-per-node 2"):
+            Machine.here(workers=0)
+        patch.setenv("SLURM_NTASKS_PER_NODE", "4")
         machine = Machine.here(workers=0)
         assert (machine.launcher, machine.rank, machine.local, machine.nodes) == ("slurm", 5, 4, 2)
     for name, value in {"RANK": 3, "WORLD_SIZE": 4, "LOCAL_WORLD_SIZE": 2}.items():
