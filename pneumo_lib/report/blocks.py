@@ -1,7 +1,7 @@
 """Tables and sentences of the book that come from the registry, the paper's tables and the records."""
 
 from pneumo_lib.experiments import EXPERIMENTS, PROFILES
-from pneumo_lib.report import comparison, experiment_pages, launch, paper, reference, scores, silver, tta_gain
+from pneumo_lib.report import comparison, experiment_pages, launch, paper, reference, repeats, scores, silver, tta_gain
 from pneumo_lib.report.markdown import figure, table
 from pneumo_lib.report.records import Record
 
@@ -59,6 +59,7 @@ def write_all(sets: dict[str, list[Record]], silver_sets: dict[str, list[Record]
         "stage2": _each(sets, lambda found: comparison.stage_table(found, 2), "IoU after stage 2 (512 pixels)"),
         "test": _each(sets, comparison.test_table, "On the test images"),
         "pairs": _pairs(sets),
+        "repeats": repeats.block(sets),
         "thresholds": _thresholds(sets),
         "optimism": _optimism(first),
         "gallery": _galleries(sets),

@@ -25,16 +25,18 @@ def run_folder() -> Path | None:
 def shown_sets(silver: bool = False) -> dict[str, list[Record]]:
     """The records that the book shows, by where they come from; one's own, where there are any, come first.
 
-    `this run`: those of the folder PNEUMO_RECORDS; `committed run`: those in `results/`, left out where one's own came to the
-    same scores. Scores against silver labels are never among the others: they are shown apart, with `silver=True`.
+    `this run`: those of the folder PNEUMO_RECORDS; `committed run`: those in `results/`, which join one's own where both have
+    the same scores. Scores against silver labels are never among the others: they are shown apart, with `silver=True`.
     """
-    sets = {"this run": records.find(run_folder()) if run_folder() else []}
-    sets["committed run"] = records.find(paths.home() / "results")
-    sets = {title: [record for record in found if record.silver == silver] for title, found in sets.items()}
-    own = [(record.name, record.label, record.values["test"]) for record in sets["this run"]]
-    if all((record.name, record.label, record.values["test"]) in own for record in sets["committed run"]):
-        del sets["committed run"]
-    return {title: found for title, found in sets.items() if found}
+    everything = records.find(run_folder()) if run_folder() else [], records.find(paths.home() / "results")
+    own, kept = ([record for record in found if record.silver == silver] for found in everything)
+    mine = {(record.name, record.label): record.values["test"] for record in own}
+    theirs = {(record.name, record.label): record.values["test"] for record in kept}
+    both = mine.keys() & theirs.keys()
+    if both and all(mine[key] == theirs[key] for key in both):
+        own, kept = own + [record for record in kept if (record.name, record.label) not in both], []
+        own.sort(key=lambda record: (record.name, record.values["seed"]))
+    return {title: found for title, found in (("this run", own), ("committed run", kept)) if found}
 
 
 def challenge_blank() -> float:

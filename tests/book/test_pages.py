@@ -22,6 +22,7 @@ from pneumo_lib.report import (
     page,
     readme,
     records,
+    repeats,
     silver,
 )
 
@@ -108,13 +109,37 @@ def test_experiment_page_holds_the_records_numbers(runs):
     assert "phantom data, demo profile" in text
 
 
+def _change(record: Path) -> None:
+    values = json.loads((record / "record.json").read_text())
+    values["test"]["predict nothing"]["scores"]["dsc"][0] += 0.001
+    (record / "record.json").write_text(json.dumps(values))
+
+
 def test_committed_and_own_records_are_both_shown(runs, home):
     sample.write_runs(home / "results", seeds=(0, 1), notebooks=False)
+    _change(home / "results" / "exp1" / "seed0")
     sets = comparison.shown_sets()
     assert list(sets) == ["this run", "committed run"]
     stage1 = blocks.write_all(sets, {})["stage1"]
     assert "Ours, this run: phantom data, demo profile; seed 0." in stage1
     assert "Ours, committed run: phantom data, demo profile; seeds 0, 1." in stage1
+
+
+def test_committed_records_join_those_of_ones_own_that_came_to_the_same(runs, home):
+    sample.write_runs(home / "results", seeds=(0, 1), notebooks=False)
+    sets = comparison.shown_sets()
+    assert list(sets) == ["this run"]
+    assert [(one.name, one.values["seed"]) for one in sets["this run"]][:3] == [("exp1", 0), ("exp1", 1), ("exp2", 0)]
+    assert sets["this run"][0].folder == runs / "exp1" / "seed0", "the one whose predictions are there"
+
+
+def test_repeats_show_the_distance_between_seeds(runs, home):
+    assert "make runs SEED=1" in blocks.write_all(comparison.shown_sets(), {})["repeats"]
+    sample.write_runs(home / "results", seeds=(0, 1), notebooks=False)
+    found = comparison.shown_sets()["this run"]
+    shown = repeats.distances(found).loc["exp2: mean DSC, test"]
+    values = [r.values["test"]["chosen on validation"]["scores"]["dsc"][0] for r in found if r.name == "exp2"]
+    assert shown.tolist() == [*(f"{value:.3f}" for value in values), f"{abs(values[0] - values[1]):.3f}"]
 
 
 def test_silver_labels_stand_apart_and_say_so(runs, home):
@@ -138,16 +163,6 @@ def test_readme_gives_silver_labels_a_sentence_of_their_own(home):
     sample.write_silver(home / "results" / "siim_silver-demo")
     after = readme.generated()
     assert after.startswith(before) and "silver labels" in after.removeprefix(before)
-
-
-def test_the_same_scores_are_not_shown_twice(runs, home):
-    sample.write_runs(home / "results", notebooks=False)
-    assert list(comparison.shown_sets()) == ["this run"]
-    path = home / "results" / "exp1" / "seed0" / "record.json"
-    values = json.loads(path.read_text())
-    values["test"]["predict nothing"]["scores"]["dsc"][0] += 0.001
-    path.write_text(json.dumps(values))
-    assert list(comparison.shown_sets()) == ["this run", "committed run"]
 
 
 def test_record_of_another_registry_is_refused_by_field(runs):
