@@ -161,8 +161,14 @@ def label(found: list[Record]) -> str:
     if not found:
         return "not run: make book"
     data = sorted({record.label.rpartition(", seed")[0] for record in found})
-    seeds = sorted({record.values["seed"] for record in found})
-    return f"{'; '.join(data)}; seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    seeds = {name: {r.values["seed"] for r in found if r.name == name} for name in sorted({r.name for r in found})}
+    common = set.intersection(*seeds.values()) or set.union(*seeds.values())
+    more = [f"; {name} also {_listed(own - common)}" for name, own in seeds.items() if own - common]
+    return f"{'; '.join(data)}; seed{'s' if len(common) > 1 else ''} {_listed(common)}{''.join(more)}"
+
+
+def _listed(seeds: set[int]) -> str:
+    return ", ".join(map(str, sorted(seeds)))
 
 
 def best(found: list[Record]) -> Record:

@@ -5,6 +5,7 @@ from pathlib import Path
 from pneumo_lib import atomic, paths
 from pneumo_lib.report import comparison, records, silver
 
+BRACKETS = "In brackets: 95 % bootstrap interval over patients, or the lowest and the highest of several seeds."
 BEGIN, END = "<!-- generated: make results -->", "<!-- end of the generated part -->"
 
 
@@ -15,7 +16,14 @@ def generated() -> str:
     table = comparison.answer_table(found).reset_index(names="").to_dict("split")
     rows = [table["columns"], ["---"] * len(table["columns"]), *table["data"]]
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
-    lines = [comparison.verdict(found), "", *_picture(found), *lines, "", f"*Ours: {comparison.label(found)}.*"]
+    lines = [
+        comparison.verdict(found),
+        "",
+        *_picture(found),
+        *lines,
+        "",
+        f"*Ours: {comparison.label(found)}. {BRACKETS}*",
+    ]
     return "\n".join([*lines, "", silver.sentence(silver_found)] if silver_found else lines)
 
 

@@ -139,6 +139,9 @@ def test_repeats_show_the_distance_between_seeds(runs, home):
     found = comparison.shown_sets()["this run"]
     shown = repeats.distances(found).loc["exp2: mean DSC, test"]
     values = [r.values["test"]["chosen on validation"]["scores"]["dsc"][0] for r in found if r.name == "exp2"]
+    assert comparison.label(found) == "phantom data, demo profile; seeds 0, 1"
+    once = [one for one in found if one.values["seed"] == 0 or one.name == "exp2"]
+    assert comparison.label(once) == "phantom data, demo profile; seed 0; exp2 also 1"
     assert shown.tolist() == [*(f"{value:.3f}" for value in values), f"{abs(values[0] - values[1]):.3f}"]
 
 
