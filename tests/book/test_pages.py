@@ -109,15 +109,9 @@ def test_experiment_page_holds_the_records_numbers(runs):
     assert "phantom data, demo profile" in text
 
 
-def _change(record: Path) -> None:
-    values = json.loads((record / "record.json").read_text())
-    values["test"]["predict nothing"]["scores"]["dsc"][0] += 0.001
-    (record / "record.json").write_text(json.dumps(values))
-
-
 def test_committed_and_own_records_are_both_shown(runs, home):
     sample.write_runs(home / "results", seeds=(0, 1), notebooks=False)
-    _change(home / "results" / "exp1" / "seed0")
+    sample.change(home / "results" / "exp1" / "seed0")
     sets = comparison.shown_sets()
     assert list(sets) == ["this run", "committed run"]
     stage1 = blocks.write_all(sets, {})["stage1"]
