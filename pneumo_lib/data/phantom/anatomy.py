@@ -68,7 +68,7 @@ def patient(number: int, seed: int) -> Patient:
         depth=9.3 * size * r.normal(1, 0.06) * (1 + 0.002 * (age - 45)),
         fat=fat,
         breast=0.0 if sex == "M" or age < 13 else r.uniform(1.5, 4.0) + 0.5 * fat,
-        heart=np.clip(r.normal(0.48, 0.05) + 0.0008 * (age - 45), 0.37, 0.62),
+        heart=np.clip(r.normal(0.465, 0.05) + 0.0008 * (age - 45), 0.37, 0.62),
         aorta=np.clip(0.35 + 0.009 * (age - 45) + r.normal(0, 0.15), 0, 1),
         bone=np.clip(r.normal(1.0, 0.12) - 0.004 * max(age - 55, 0), 0.6, 1.3),
         rib_drop=r.normal(1, 0.12),

@@ -70,18 +70,18 @@ def _border(who: Patient, where: Pose, side: int, base: float, shift: float, r: 
     width *= 1.1 if where.position == "AP" else 1.0
     upper = w * (1.0 + (0.28 if where.position == "AP" else 0.0) + 0.12 * (1 - where.inspiration)) * r.normal(1, 0.12)
     if side < 0:
-        reach = 0.295 * width * r.normal(1, 0.07)
+        reach = 0.275 * width * r.normal(1, 0.07)
         # Against the lung at the apex stands its own dome: the vessels of the neck lie within it.
-        vein = [1.5 * upper, 1.6 * upper, 2.0 * upper, 2.4 * upper, 2.6 * upper, 2.45 * upper]
-        atrium = [0.62, 0.83, 0.96, 1.0, 0.93, 0.80, 0.9, 1.6]
-        xs = [*vein, *(np.maximum(share * reach, 2.3 * upper) for share in atrium)]
+        vein = [1.5 * upper, 1.6 * upper, 1.9 * upper, 2.2 * upper, 2.4 * upper, 2.2 * upper]
+        atrium = [0.52, 0.71, 0.89, 0.99, 1.0, 0.90, 0.95, 1.6]
+        xs = [*vein, *(np.maximum(share * reach, 2.0 * upper) for share in atrium)]
         ys = [-0.65, -0.05, 0.12, 0.24, 0.33, 0.43, 0.53, 0.61, 0.70, 0.80, 0.91, 1.0, 1.07, 1.6]
     else:
         reach = 0.68 * width * r.normal(1, 0.04)
         knob = (2.9 + 1.5 * who.aorta) * w
         artery = [1.5 * upper, 1.6 * upper, 1.95 * upper, 0.83 * knob, knob, 0.9 * knob, 0.71 * knob + 0.1 * w]
         trunk = np.maximum(0.43 * reach, 0.74 * knob) * r.normal(1, 0.07)
-        ventricle = [0.55, 0.70, 0.83, 0.93, 0.985, 1.0, 0.95, 0.84, 1.4]
+        ventricle = [0.53, 0.65, 0.77, 0.88, 0.96, 1.0, 0.97, 0.86, 1.4]
         xs = [*artery, trunk, 0.98 * trunk, *(np.maximum(share * reach, 0.97 * trunk) for share in ventricle)]
         ys = [-0.65, -0.05, 0.12, 0.235, 0.29, 0.335, 0.375, 0.43, 0.49]
         ys += [0.565, 0.64, 0.72, 0.80, 0.88, 0.95, 1.03, 1.12, 1.6]

@@ -17,7 +17,7 @@ from pneumo_lib.data.phantom.drawing import draw
 from pneumo_lib.data.phantom.scene import compose
 from pneumo_lib.errors import PneumoError
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same seed gives other pixels."""
 
 CHUNK = 16

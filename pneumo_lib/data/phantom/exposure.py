@@ -41,8 +41,8 @@ def choose(position: str, r: np.random.Generator) -> Exposure:
         equalise=np.clip(r.normal(0.22, 0.15), 0, 0.5),
         sharpen=np.clip(r.normal(0.65, 0.35), 0, 1.4),
         black=r.uniform(0.0, 0.10),
-        white=np.clip(r.normal(1.19, 0.11), 0.95, 1.5),
-        gamma=np.exp(r.normal(0.14, 0.24)),
+        white=np.clip(r.normal(1.21, 0.14), 0.93, 1.6),
+        gamma=np.exp(r.normal(0.19, 0.27)),
     )
 
 

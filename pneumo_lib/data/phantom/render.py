@@ -11,7 +11,7 @@ from pneumo_lib.data.phantom.pneumothorax import Lung
 from pneumo_lib.data.phantom.projection import HALF, SIZE, Tubes, polyline, splat_lines
 from pneumo_lib.data.phantom.scene import Scene
 
-BLOOD = 0.30
+BLOOD = 0.35
 """Attenuation of vessels above lung per cm: blood's, raised by half as the edge enhancement of real processing does."""
 
 
@@ -51,10 +51,10 @@ def _line_integrals(solid, cavity, share, density, soft):
 
 def _texture(r: np.random.Generator) -> np.ndarray:
     """Unevenness of lung tissue, float32 (512, 512) about 0."""
-    total = np.zeros((128, 128), np.float32)
-    for size, strength in ((6, 0.09), (20, 0.05), (64, 0.03), (128, 0.025)):
+    total = np.zeros((256, 256), np.float32)
+    for size, strength in ((6, 0.09), (20, 0.05), (64, 0.03), (128, 0.03), (256, 0.035)):
         noise = r.standard_normal((size, size), np.float32)
-        total += cv2.resize(noise, (128, 128), interpolation=cv2.INTER_CUBIC) * strength
+        total += cv2.resize(noise, (256, 256), interpolation=cv2.INTER_CUBIC) * strength
     return cv2.resize(total, (HALF, HALF))
 
 
@@ -86,7 +86,7 @@ def bones_and_airways(scene: Scene, share: np.ndarray) -> tuple[np.ndarray, dict
     skeleton.add_jaw(tubes, scene.who, tissue.chin_height(scene.where))
     tubes.project(grid, scene.where.view)
     # Behind heart and abdomen scatter and the hardened beam leave bones little contrast.
-    grid *= np.float32(0.45) + np.float32(0.55) * share
+    grid *= np.float32(0.25) + np.float32(0.75) * share
     trachea, segments = vessels.airways(scene.who, scene.where, scene.chest)
     splat_lines(grid, segments)
     # The focal spot is no point, and the patient breathes: it also hides the sampling of the tubes.

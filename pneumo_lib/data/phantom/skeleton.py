@@ -65,12 +65,12 @@ def add_ribs(tubes: Tubes, who: Patient, where: Pose, chest: Chest) -> dict[str,
     t = np.linspace(0, 1, lines.shape[1])
     tall = 1.05 + 0.1 * np.sin(3 * t + np.arange(24)[:, None]) - 0.2 * t**3
     tall = (tall + 0.06 * np.sin(11 * t + r.uniform(0, 6, (24, 1)))) * r.normal(1, 0.05, (24, 1))
-    tall *= np.where(first, 1.25, 1.0) * (0.60 if who.sex == "M" else 0.52) * who.height / 24
+    tall *= np.where(first, 1.25, 1.0) * (0.68 if who.sex == "M" else 0.60) * who.height / 24
     # Towards the cartilage the cortex thins and fades.
-    density = 0.38 * who.bone * np.clip((1.01 - t) / 0.2, 0, 1) * (1 - 0.25 * t) * np.clip(t / 0.1, 0, 1)
+    density = 0.46 * who.bone * np.clip((1.01 - t) / 0.2, 0, 1) * (1 - 0.35 * t) * np.clip(t / 0.06, 0, 1)
     # Seen along its length at the side, a rib is no solid bar: marrow and gaps thin it out.
-    density = density * (1 - 0.5 * np.exp(-(((t - 0.58) / 0.22) ** 2)))
-    density = density * r.normal(1, 0.08, (24, 1)) * np.where(first, 0.45, 1.0)
+    density = density * (1 - 0.78 * np.exp(-(((t - 0.6) / 0.22) ** 2)))
+    density = density * r.normal(1, 0.08, (24, 1)) * np.where(first, 0.22, 1.0)
     rows = np.concatenate(
         [lines, tall[..., None], np.full((*tall.shape, 1), 0.34 * who.height / 24), density[..., None]], 2
     )

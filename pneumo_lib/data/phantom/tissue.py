@@ -185,18 +185,20 @@ def remove_gas(total: np.ndarray, where: Pose, chest: Chest, index: int, seed: i
     if r.random() < 0.8:
         bubbles.append((r.uniform(3.5, 8), floor + r.uniform(1.8, 3.5), r.uniform(1.4, 3.8), r.uniform(1.0, 2.4)))
     x, y = r.uniform(-9, 10), floor + r.uniform(5, 12)
-    for _ in range(r.poisson(5.0)):
+    for _ in range(r.poisson(6.0) if r.random() < 0.55 else 0):
         # Bowel: rows of small pockets.
         x, y = x + r.normal(0, 1.6), y + r.normal(0, 1.2)
         bubbles.append((x, max(y, floor + 4), r.uniform(0.6, 2.0), r.uniform(0.6, 1.5)))
     gas = np.zeros_like(total)
+    # Folds and contents: gas is ragged, and denser in some places than in others.
+    folds = 0.16 * cv2.resize(r.standard_normal((40, 40), np.float32), gas.shape, interpolation=cv2.INTER_CUBIC)
     for x, y, a, b in bubbles:
         place, dx, dy = _patch(where, (x, y), 1.4 * max(a, b))
         angle = np.arctan2(dy, dx)
-        wobble = 1 + 0.09 * np.sin(2 * angle + r.uniform(0, 6)) + 0.05 * np.sin(3 * angle + r.uniform(0, 6))
-        rest = np.maximum(1 - ((dx / a) ** 2 + (dy / b) ** 2) / wobble**2, 0)
+        wobble = 1 + 0.12 * np.sin(2 * angle + r.uniform(0, 6)) + 0.07 * np.sin(3 * angle + r.uniform(0, 6))
+        rest = np.maximum(1 - ((dx / a) ** 2 + (dy / b) ** 2) / wobble**2 + folds[place], 0)
         if erect and y < floor + 4 and r.random() < 0.6:
             # Standing, the stomach's fluid level cuts the bubble off flat.
             rest *= np.clip((0.35 * b - dy) / 0.15, 0, 1)
-        gas[place] = np.maximum(gas[place], min(a, b) * 2.0 * rest**0.6)
+        gas[place] = np.maximum(gas[place], min(a, b) * 1.6 * rest**0.8)
     total -= gas

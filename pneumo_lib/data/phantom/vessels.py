@@ -11,6 +11,15 @@ from pneumo_lib.data.phantom.projection import polyline
 
 MOST = 12_000
 
+DOTS = 20
+"""Vessels seen end-on beside each hilum."""
+
+CROSSED = 4
+"""Short segments that cross to draw one dot round."""
+
+ALONG_RAY = 2.2
+"""Blood along the ray in a vessel seen end-on, relative to one of its width that lies across."""
+
 
 @njit(cache=True)
 def _grow(numbers, starts, extent, out):
@@ -38,7 +47,7 @@ def _grow(numbers, starts, extent, out):
         for k in range(steps):
             used = (used + 2) % (numbers.size - 2)
             size = radius * (1 - 0.7 * k / steps)
-            angle += 0.09 * numbers[used] * min(1.0, 0.1 / size)
+            angle += 0.16 * numbers[used] * min(1.0, 0.1 / size)
             x1, y1 = x + length / steps * np.cos(angle), y + length / steps * np.sin(angle)
             edge = extent[int((np.arctan2(y1, x1) + np.pi) / (2 * np.pi) * bins)]
             # The stems start behind the mediastinum, outside the outline.
@@ -58,6 +67,19 @@ def _grow(numbers, starts, extent, out):
     return rows
 
 
+def _end_on(r: np.random.Generator) -> np.ndarray:
+    """Vessels about the hilum that run along the ray: dots, drawn as CROSSED short segments each; rows as of `_grow`."""
+    angle, distance = r.uniform(-np.pi, np.pi, DOTS), 0.4 + 1.8 * np.abs(r.standard_normal(DOTS))
+    x, y = distance * np.cos(angle) - 0.6, 1.25 * distance * np.sin(angle)
+    radius = r.uniform(0.1, 0.24, DOTS) / (1 + 0.1 * distance)
+    turn = r.uniform(0, np.pi, DOTS)
+    parts = []
+    for away in np.arange(CROSSED) * np.pi / CROSSED:
+        dx, dy = 0.7 * radius * np.cos(turn + away), 0.7 * radius * np.sin(turn + away)
+        parts.append(np.stack([x - dx, y - dy, x + dx, y + dy, radius], axis=1))
+    return np.concatenate(parts)
+
+
 def tree(lung: Lung, scale: float, seed: int, attenuation: float) -> np.ndarray:
     """One lung's vessels as segments for `projection.splat_lines` in pixels at 1024.
 
@@ -70,19 +92,20 @@ def tree(lung: Lung, scale: float, seed: int, attenuation: float) -> np.ndarray:
     """
     r = np.random.default_rng(seed)
     # More and thicker vessels run down than up; the last ones are the lower lobe's artery and the hilar stems.
-    angles = np.concatenate([np.linspace(-1.7, 1.75, 20) + r.normal(0, 0.1, 20), [1.3, 0.8, -0.9]])
+    angles = np.concatenate([np.linspace(-1.7, 1.75, 18) + r.normal(0, 0.15, 18), [1.3, 0.8, -0.9]])
     reach = np.interp(angles, ANGLES, lung.radius) / scale + 2.0
     starts = np.empty((angles.size, 5))
     starts[:, 0] = -2.6 + 0.4 * np.cos(angles) + r.normal(0, 0.15, angles.size)
     starts[:, 1] = 1.7 * np.sin(angles) + r.normal(0, 0.3, angles.size)
     starts[:, 2] = angles
     starts[:, 3] = r.uniform(0.14, 0.27, angles.size) * (1 + 0.3 * np.sin(angles))
-    starts[:, 4] = r.uniform(0.75, 1.15, angles.size) * reach
+    starts[:, 4] = r.uniform(0.55, 1.05, angles.size) * reach
     starts[-3:, 3] = r.uniform((0.34, 0.28, 0.26), (0.48, 0.36, 0.34))
     starts[-3:, 4] = r.uniform(6.0, 9.0, 3)
     out = np.empty((MOST, 5))
     rows = _grow(r.standard_normal(4096), starts, lung.radius / scale, out)
-    segments = out[:rows]
+    segments = np.concatenate([out[:rows], _end_on(r)])
+    rows = len(segments)
     ends = np.concatenate([segments[:, :2], segments[:, 2:4]])
     polar = np.arctan2(ends[:, 1], ends[:, 0])
     ends *= np.interp(polar, ANGLES, lung.visceral / lung.radius)[:, None]
@@ -90,6 +113,7 @@ def tree(lung: Lung, scale: float, seed: int, attenuation: float) -> np.ndarray:
     radius = segments[:, 4]
     # A wide one replaces lung that is dense with its own fine branches.
     peak = 2 * attenuation * np.minimum(radius, 0.2 * (radius / 0.2) ** 0.4)
+    peak[-CROSSED * DOTS :] *= ALONG_RAY / CROSSED
     return np.column_stack([ends[:rows], ends[rows:], radius * scale, peak])
 
 
@@ -104,11 +128,14 @@ def airways(who: Patient, where: Pose, chest: Chest) -> tuple[np.ndarray, np.nda
     radius = (0.85 if who.sex == "M" else 0.72) * h
     parts = []
     for knots, size, contrast in (
-        ([*trachea, carina], radius, 0.25),
-        ([carina + (0, -0.3), carina + (-1.6, 2.0), carina + (-2.8, 3.2)], 0.66 * radius, 0.12),
-        ([carina + (0, -0.3), carina + (2.2, 1.6), carina + (3.6, 2.5)], 0.6 * radius, 0.12),
+        ([*trachea, carina], radius, 0.16),
+        ([carina + (0, -0.3), carina + (-1.6, 2.0), carina + (-2.8, 3.2)], 0.66 * radius, 0.09),
+        ([carina + (0, -0.3), carina + (2.2, 1.6), carina + (3.6, 2.5)], 0.6 * radius, 0.09),
     ):
         line = where.view.pixels(spline(np.array(knots), 40)) / 2 - 0.25
-        fade = np.clip((39 - np.arange(39)) / 12, 0, 1)
-        parts.append(polyline(line, size * scale / 2, -contrast * 2 * size * fade))
+        t = np.arange(39)
+        # Towards the carina more and more lies in front; cartilage rings and the larynx make the wall uneven.
+        fade = np.clip((39 - t) / 22, 0, 1) * np.clip(t / 6, 0.3, 1)
+        width = size * (1 + 0.05 * np.sin(0.9 * t) + 0.04 * np.sin(0.37 * t + who.seed % 6))
+        parts.append(polyline(line, width * scale / 2, -contrast * 2 * size * fade))
     return where.view.pixels(trachea), np.concatenate(parts)
