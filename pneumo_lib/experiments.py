@@ -1,4 +1,4 @@
-"""The five pipelines of the deck, every number once, each field with its source.
+"""The five pipelines of the deck, every number once, each field with its source::
 
     experiments.get("exp4")                    the paper's scale
     experiments.get("exp4", profile="demo")    the same pipeline, small enough for two CPU cores
@@ -62,7 +62,7 @@ class Experiment:
 
     @property
     def image_size(self) -> int:
-        """Side in pixels at which the finished model predicts: its last stage's (our choice; the deck tests at 512)."""
+        """Side in pixels at which the finished model predicts, its last stage's (our choice; the deck tests at 512)."""
         return self.stages[-1].image_size
 
     def averaging_window(self, stage: Stage) -> int:

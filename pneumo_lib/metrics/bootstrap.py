@@ -1,5 +1,7 @@
 """Bootstrap intervals over patients, because a patient's images are no independent samples."""
 
+from __future__ import annotations  # The library's page in the book shows them as they stand here.
+
 from collections.abc import Callable
 from typing import NamedTuple
 

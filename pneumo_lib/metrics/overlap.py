@@ -1,5 +1,7 @@
 """How well a mask covers the true one: DSC, IoU and the stepwise IoU, one value an image."""
 
+from __future__ import annotations  # The library's page in the book shows them as they stand here.
+
 import numpy as np
 from numpy.typing import ArrayLike
 

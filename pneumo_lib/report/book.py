@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 
 import matplotlib
+from docutils import nodes
 
 import pneumo_lib
 from pneumo_lib import atomic, paths
@@ -36,6 +37,7 @@ def setup(app) -> dict:
     # Before the table of contents is checked against the files that are there.
     app.connect("config-inited", _write, priority=1)
     app.connect("autodoc-process-docstring", _to_restructured_text, priority=1)
+    app.connect("doctree-read", _keep_percent)
     # Pages that compute and the API's pages show the library: another library, and all pages are read again.
     app.add_config_value("pneumo_library", _digest(_library()), "env")
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -61,9 +63,16 @@ def _to_restructured_text(app, what, name, obj, options, lines: list[str]) -> No
     """Docstrings are Markdown where the two differ: `code`, and bars that mean |X|."""
     for number, line in enumerate(lines):
         pieces = re.split(r"`+([^`]*)`+", line)
-        pieces[1::2] = [f"``{code}``" for code in pieces[1::2]]
+        pieces[1::2] = [f"``{code.strip()}``" for code in pieces[1::2]]
         pieces[::2] = [text.replace("|", r"\|") for text in pieces[::2]]
         lines[number] = "".join(pieces)
+
+
+def _keep_percent(app, doctree) -> None:
+    """A number stays on one line with its per cent sign."""
+    for text in list(doctree.findall(nodes.Text)):
+        if (kept := re.sub(r"(?<=\d) (?=%)", "\u00a0", text)) != text and not isinstance(text.parent, nodes.literal):
+            text.parent.replace(text, nodes.Text(kept))
 
 
 def write(book: Path) -> None:

@@ -46,7 +46,7 @@ class Record:
 
     @property
     def label(self) -> str:
-        """What stands beside its numbers: data, profile and seed."""
+        """Data, profile and seed: what stands beside its numbers."""
         text = self.values["label"]
         return f"{SILVER}: {text}" if self.silver and SILVER not in text else text
 
