@@ -89,7 +89,7 @@ def report(index: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
                 "split": name,
                 "images": len(part),
                 "positive": int(part.positive.sum()),
-                "positive_share": float(part.positive.mean()) if len(part) else np.nan,
+                "positive_share": round(float(part.positive.mean()), 3) if len(part) else np.nan,
                 "patients": int(part.patient_id.nunique()) if known.any() else "unknown",
                 "sharing_a_patient_with_train": "-" if name == "train" else sharing,
                 "rule": split.attrs.get("rule", "unknown"),

@@ -38,7 +38,8 @@ def gallery(part: Part, label: str, columns: int = 6, rows: int = 2) -> Figure:
 def overview(index: pd.DataFrame, label: str) -> Figure:
     """Class balance, mask area, age, and view by sex of the labelled images."""
     labelled = index[index["labelled"]]
-    figure, axes = subplots(1, 4, figsize=(13, 3.1))
+    figure, axes = subplots(2, 2, figsize=(9, 6))
+    axes = axes.flat
     counts = labelled["positive"].value_counts().reindex([False, True], fill_value=0)
     bars = axes[0].bar(["no", "yes"], counts, color=[PREDICTED, TRUE])
     axes[0].bar_label(bars, [f"{count} ({count / max(1, len(labelled)):.0%})" for count in counts])
@@ -48,7 +49,11 @@ def overview(index: pd.DataFrame, label: str) -> Figure:
     axes[1].hist(area, bins=np.geomspace(0.005, 20, 19), color=TRUE, edgecolor="white")
     axes[1].set(title="area of the mask", xlabel="% of the image (log scale)", ylabel="images", xscale="log")
     axes[1].set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
-    sns.histplot(x=labelled["age_years"].astype(float).dropna(), binwidth=10, color=NEUTRAL, ax=axes[2])
+    ages = labelled["age_years"].astype(float).dropna()
+    sns.histplot(x=ages, binwidth=10, color=NEUTRAL, ax=axes[2])
+    if ages.empty:
+        axes[2].text(0.5, 0.5, "unknown", transform=axes[2].transAxes, ha="center", va="center")
+        axes[2].set(xticks=[], yticks=[])
     axes[2].set(title="age", xlabel="years", ylabel="images")
     views = pd.crosstab(labelled["view"].fillna("unknown"), labelled["sex"].fillna("unknown"))
     views.plot.bar(ax=axes[3], color=[PREDICTED, TRUE, NEUTRAL], rot=0)

@@ -43,20 +43,23 @@ def curves(history: pd.DataFrame, label: str) -> Figure:
         "IoU on validation": {"val_stepwise_iou": "stepwise", "val_iou": "plain"},
         "learning rate": {"learning_rate": "learning rate"},
     }
-    figure, axes = subplots(1, 4, figsize=(13, 3.1))
-    for axis, (title, lines) in zip(axes, panels.items(), strict=True):
+    figure, axes = subplots(2, 2, figsize=(9, 5.6))
+    for axis, (title, lines) in zip(axes.flat, panels.items(), strict=True):
         for colour, (column, name) in zip((PREDICTED, TRUE), lines.items(), strict=False):
             axis.plot(step, history[column], "o-", color=colour, markersize=3, label=name)
-        axis.set(title=title, xlabel="epoch")
+        axis.set_title(title, loc="left", fontsize=11)
+        axis.set_xlabel("epoch")
+        axis.xaxis.get_major_locator().set_params(integer=True)
         if len(lines) > 1:
-            axis.legend(frameon=False, fontsize=8)
+            # Beside the title, where no curve is.
+            axis.legend(frameon=False, fontsize=9, ncols=2, loc="lower right", bbox_to_anchor=(1.02, 0.98))
         for stage, rows in history.groupby("stage"):
             first, last = rows.index[0] + 1, rows.index[-1] + 1
             if rows["averaged"].any():
                 axis.axvspan(last - rows["averaged"].sum() + 0.6, last + 0.4, color=NEUTRAL, alpha=0.12, linewidth=0)
             if stage > 1:
                 axis.axvline(first - 0.5, color="grey", linestyle=":", linewidth=1)
-    axes[-1].set_yscale("log")
+    axes[-1, -1].set_yscale("log")
     stages = " → ".join(f"{size} px" for size in history.drop_duplicates("stage")["image_size"])
     shaded = "; shaded: epochs whose weights are averaged" if history["averaged"].any() else ""
     figure.suptitle(f"{label}: {stages}{shaded}", fontsize=11)

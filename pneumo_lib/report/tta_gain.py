@@ -46,6 +46,7 @@ def draw(found: pd.DataFrame | None, label: str) -> Figure | None:
         axis.plot(found[f"{prefix}gain"], rows, "o", color=colour, markersize=8)
         axis.set(title=title, xlabel="gain in mean DSC over no augmentation")
         axis.grid(axis="x", alpha=0.3)
+        axis.locator_params(axis="x", nbins=5)
     names = [f"{row.transforms} ({row.passes:.0f} passes)" for row in found.itertuples()]
     axes[0].set(yticks=rows, yticklabels=names)
     axes[0].invert_yaxis()
@@ -72,7 +73,8 @@ def block(found: Sequence[Record]) -> str:
         "Seven transforms and all seven together: points at the gain in mean DSC over no augmentation, with intervals."
     )
     what = f"What each transform adds: {title} ({record.label}). Lines: 95 % intervals of a paired bootstrap."
-    cost = f"The same with its cost; times on {record.values['stages'][-1]['cost']['device']} ({record.label})."
+    device = record.values["stages"][-1]["cost"]["device"].replace("cpu", "the CPU")
+    cost = f"The same with its cost; times on {device} ({record.label})."
     return "\n".join(
         [
             figure_block("tta-effects.svg", alt, what),

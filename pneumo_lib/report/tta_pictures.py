@@ -28,7 +28,7 @@ def side_by_side(run: Run, positions: dict[str, int], transforms: Sequence[str],
     model = Fast(steps.model(run))
     device = next(model.parameters()).device
     sets = {"none": [], ", ".join(transforms) or "none": transforms, "all seven": list(tta.TRANSFORMS)}
-    figure, axes = subplots(len(positions), len(sets) + 2, figsize=(12, 2.7 * len(positions) + 0.7), squeeze=False)
+    figure, axes = subplots(len(positions), len(sets) + 2, figsize=(12, 2.1 * len(positions) + 0.6), squeeze=False)
     for row, (title, position) in zip(axes, positions.items(), strict=True):
         image, truth = np.array(part.images[part.rows[position]]), part.masks[part.rows[position]]
         # The image's own number, so that random transforms do as in the run's predictions.
