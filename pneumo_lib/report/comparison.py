@@ -121,7 +121,7 @@ def pairs_table(found: list[Record]) -> pd.DataFrame:
         both = images[0].join(images[1]["dsc"].rename("dsc_before"), how="inner")
         if len(both):
             gain = metrics.paired_bootstrap(both["dsc"], both["dsc_before"], both["patient_id"])
-            rows[f"{after} - {before}"] = {
+            rows[f"{after}\u00a0\u2212\u00a0{before}"] = {
                 "gain in mean DSC": scores.interval_text(gain),
                 "images": len(both),
                 "tells them apart": "yes" if gain.low > 0 or gain.high < 0 else "no",
@@ -191,7 +191,7 @@ def verdict(found: list[Record]) -> str:
     gain = gain_over_blank(top)
     clear = "above" if gain.low > 0 else "not clearly above"
     text = [
-        f"**{label(found)}.** The best of the five pipelines there is {top.name}: mean DSC "
+        f"**On {label(found)}:** the best of the five pipelines is {top.name}, with a mean DSC of "
         f"{scores.interval_text(honest['dsc'])}, {clear} the {blank:.3f} of predicting nothing "
         f"(gain {scores.interval_text(gain)}); on the images with a pneumothorax alone "
         f"{scores.interval_text(honest['positive_dsc'])}."

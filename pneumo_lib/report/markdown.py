@@ -4,6 +4,8 @@ import re
 
 import pandas as pd
 
+_LONG = 35
+
 
 def table(frame: pd.DataFrame, caption: str, first: str = "") -> str:
     """A table with its caption; the index is the first column, headed `first`."""
@@ -29,6 +31,10 @@ def _row(cells: list) -> str:
 
 def _cell(value) -> str:
     # A bar would start a new cell, a line break a new row.
-    text = " ".join(str(value).replace("|", "\\|").split())
-    # Intervals break before their bracket, if they must, not within it: word joiners beside the dash, and a true minus.
-    return re.sub(r"(?<![\w`.-])-(?=\d)", "\u2212", re.sub(r"(?<=\d)–(?=[-\d])", "\u2060–\u2060", text))
+    text = re.sub(r"[ \n]+", " ", str(value).replace("|", "\\|")).strip()
+    # Intervals break before their bracket, if they must, not within it: word joiners beside the dash, and a true minus,
+    # before which a dash would be one stroke too many.
+    text = re.sub(r"(?<=\d)–(?=-\d)", "\u00a0to\u00a0", text)
+    text = re.sub(r"(?<![\w`.-])-(?=\d)", "\u2212", re.sub(r"(?<=\d)–(?=\d)", "\u2060–\u2060", text))
+    # Beside many columns a sentence keeps a width at which it can be read (book.css).
+    return f"[{text}]{{.long}}" if len(text) > _LONG and not set("[]") & set(text) else text

@@ -92,7 +92,7 @@ _TITLES = {"dsc": "mean DSC", "iou": "IoU", "stepwise_iou": "stepwise IoU", "pos
 
 def interval_text(interval) -> str:
     """`mean (low-high)` to three places, or a dash."""
-    return "–" if interval is None else "{:.3f} ({:.3f}–{:.3f})".format(*interval)
+    return "–" if interval is None else "{:z.3f} ({:z.3f}–{:z.3f})".format(*interval)
 
 
 def _plain(value, form: str) -> str:

@@ -123,9 +123,10 @@ def test_pipelines_are_compared_image_by_image_over_the_mean_of_the_seeds(write,
     write("exp1", 0.4), write("exp2", 0.6, seed=0), write("exp2", 0.8, seed=1)
     table = comparison.pairs_table(records.find(tmp_path))
     # Only image d differs, by 0.7 - 0.4: 0.3 / 4 over the four images. A draw without its patient gains nothing.
-    assert list(table.index) == ["exp2 - exp1"]
-    assert table.loc["exp2 - exp1", "gain in mean DSC"].startswith("0.075 (0.000")
-    assert table.loc["exp2 - exp1", "images"] == 4 and table.loc["exp2 - exp1", "tells them apart"] == "no"
+    assert list(table.index) == ["exp2\u00a0\u2212\u00a0exp1"]
+    row = table.iloc[0]
+    assert row["gain in mean DSC"].startswith("0.075 (0.000")
+    assert row["images"] == 4 and row["tells them apart"] == "no"
 
 
 def test_the_test_table_gives_several_seeds_one_row(write, tmp_path):
