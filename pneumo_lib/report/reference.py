@@ -12,16 +12,22 @@ from pneumo_lib.report.markdown import table
 
 
 def registry() -> str:
-    """Every field of the five pipelines and the variants at the paper's scale, with its source."""
-    shown = {name: experiments.get(name) for name in [*experiments.EXPERIMENTS, *experiments.VARIANTS]}
-    rows = {}
-    for field in dataclasses.fields(experiments.Experiment):
-        if field.name not in ("name", "question", "profile"):
-            rows[f"`{field.name}`"] = {name: tables.text(getattr(one, field.name)) for name, one in shown.items()} | {
-                "source": field.metadata["source"],
-                "meaning": field.metadata["meaning"],
-            }
-    return table(pd.DataFrame.from_dict(rows, orient="index"), "The pipelines at the paper's scale.", "field")
+    """Every field of the five pipelines and the variants at the paper's scale: what it means, its source, its values."""
+    names = [*experiments.EXPERIMENTS, *experiments.VARIANTS]
+    left_out = ("name", "question", "profile")
+    fields = [field for field in dataclasses.fields(experiments.Experiment) if field.name not in left_out]
+    about = {f"`{field.name}`": {key: field.metadata[key] for key in ("meaning", "source")} for field in fields}
+    values = {
+        f"`{field.name}`": {name: tables.text(getattr(experiments.get(name), field.name)) for name in names}
+        for field in fields
+    }
+    return "\n".join(
+        table(pd.DataFrame.from_dict(rows, orient="index"), caption, "field")
+        for rows, caption in (
+            (about, "What each setting means, and where it comes from."),
+            (values, "The settings at the paper's scale; the last two columns are variants."),
+        )
+    )
 
 
 def pipelines() -> str:
@@ -91,7 +97,7 @@ def status(sets: dict[str, list[records.Record]], silver_sets: dict[str, list[re
     for title, found in [*sets.items(), *silver_sets.items()]:
         rows = {f"{one.name}, seed {one.values['seed']}": _cost(one) for one in found}
         text.append(
-            table(pd.DataFrame.from_dict(rows, orient="index"), f"Runs, {title}: {comparison.label(found)}.", "run")
+            table(pd.DataFrame.from_dict(rows, orient="index"), f"Runs ({title}: {comparison.label(found)}).", "run")
         )
     here = records.environment()
     versions = {name: {"version": version} for name, version in here["packages"].items()}
@@ -109,7 +115,6 @@ def _cost(record: records.Record) -> dict:
     own = [one for one in stages if one["settings"]["experiment"]["name"] == record.name]
     seconds = sum(one["cost"]["seconds_training"] for one in own)
     return {
-        "data": record.label.rpartition(", seed")[0],
         "device": own[-1]["cost"]["device"],
         "threads": own[-1]["cost"]["threads"],
         "stages trained": len(own),
