@@ -37,12 +37,19 @@ def pages(sets: dict[str, list[Record]], folder: Path) -> dict[str, str]:
             gallery=gallery(name, sets) is not None,
             cost=_cost(name, sets),
             starts_from=experiments.get(name).starts_from,
+            executed=_executed(name),
             launch=launch.line("train"),
             **notes[name],
         )
         + "\n"
         for position, name in enumerate(names)
     }
+
+
+def _executed(name: str) -> bool:
+    """Whether the book holds the experiment's notebooks as they ran."""
+    runs = comparison.run_folder()
+    return runs is not None and any(runs.glob(f"{name}/seed*/test.ipynb"))
 
 
 def _pipeline(name: str, before: str | None) -> str:
