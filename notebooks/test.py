@@ -75,7 +75,7 @@ scores.table(ways)
 
 # %%
 optimism = scores.optimism(result, chosen, part)
-scores.interval_text(optimism)
+print(scores.interval_text(optimism))
 
 # %%
 surfaces.curve(

@@ -25,16 +25,18 @@ def command(*lines: str) -> str:
     return "```shell\n" + "\n".join(lines) + "\n```\n"
 
 
+def typeset(text: str) -> str:
+    """Intervals break before their bracket, if they must, not within it; a minus is one, and no dash stands before it."""
+    text = re.sub(r"(?<=\d)–(?=-\d)", "\u00a0to\u00a0", text)
+    return re.sub(r"(?<![\w`.-])-(?=\d)", "\u2212", re.sub(r"(?<=\d)–(?=\d)", "\u2060–\u2060", text))
+
+
 def _row(cells: list) -> str:
     return "| " + " | ".join(map(_cell, cells)) + " |"
 
 
 def _cell(value) -> str:
     # A bar would start a new cell, a line break a new row.
-    text = re.sub(r"[ \n]+", " ", str(value).replace("|", "\\|")).strip()
-    # Intervals break before their bracket, if they must, not within it: word joiners beside the dash, and a true minus,
-    # before which a dash would be one stroke too many.
-    text = re.sub(r"(?<=\d)–(?=-\d)", "\u00a0to\u00a0", text)
-    text = re.sub(r"(?<![\w`.-])-(?=\d)", "\u2212", re.sub(r"(?<=\d)–(?=\d)", "\u2060–\u2060", text))
+    text = typeset(re.sub(r"[ \n]+", " ", str(value).replace("|", "\\|")).strip())
     # Beside many columns a sentence keeps a width at which it can be read (book.css).
     return f"[{text}]{{.long}}" if len(text) > _LONG and not set("[]") & set(text) else text

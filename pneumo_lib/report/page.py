@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 
 from pneumo_lib import atomic
+from pneumo_lib.report.markdown import typeset
 
 # The library's modules whose functions draw what notebooks show.
 _DRAWING = ("figures", "surfaces", "data_figures", "calibration", "subgroups", "tta_gain", "tta_pictures")
@@ -38,6 +39,9 @@ def make(notebook: Path, page: Path, title: str, below: str = "") -> None:
         cell.metadata["tags"] = tags + [_HIDDEN_TAGS[tag] for tag in tags if tag in _HIDDEN_TAGS]
         if cell.cell_type == "code":
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            for output in cell.outputs:
+                if "text/html" in (data := output.get("data", {})):
+                    data["text/html"] = re.sub(r">[^<>]+<", lambda text: typeset(text[0]), data["text/html"])
     # papermill's own notes name this machine's folders.
     content.metadata.pop("papermill", None)
     with atomic.replacing(page) as temporary:

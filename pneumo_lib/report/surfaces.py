@@ -47,7 +47,7 @@ def curve(
     """
     chosen = chosen or result.best(metric)
     groups = None if groups is None else np.asarray(groups)
-    figure, axes = subplots(1, 3, figsize=(13, 5.2), width_ratios=(1.4, 1, 1))
+    figure, axes = subplots(1, 3, figsize=(10, 4.9), width_ratios=(1.4, 1, 1))
     for ax, (name, images) in zip(axes, _parts(result), strict=True):
         ax.set_title(f"{name} images (n = {images.sum()})")
         ax.set_xlabel("binarization threshold (B-TH)")
@@ -61,7 +61,7 @@ def curve(
     axes[0].set_ylabel(f"mean {NAMES[metric]}")
     blank = metrics.blank_baseline(result.truth_px)
     axes[0].axhline(blank, color="0.35", linestyle=(0, (6, 3)), label=f"predict nothing: {blank:.3f}")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(_title(f"{NAMES[metric]} over both thresholds", label))
     return figure
 

@@ -44,7 +44,7 @@ def differences(experiment: experiments.Experiment) -> pd.DataFrame:
 def text(value) -> str:
     """A setting as a table shows it."""
     if isinstance(value, experiments.Stage):
-        return f"{value.image_size} px, batch {value.batch_size}, {value.epochs} epochs"
+        return f"{value.image_size} px, batch {value.batch_size}, {value.epochs} epoch{'s' * (value.epochs > 1)}"
     return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -68,6 +68,18 @@ def test_table_keeps_cells_apart():
     ]
 
 
+def test_intervals_stay_whole_and_minus_is_no_hyphen():
+    assert markdown.typeset("0.5 (0.1–0.9)") == "0.5 (0.1\u2060–\u20600.9)"
+    assert markdown.typeset("-0.5 (-0.9–-0.1)") == "\u22120.5 (\u22120.9\u00a0to\u00a0\u22120.1)"
+    assert markdown.typeset("exp3-own, -p seed 1, 40-59") == "exp3-own, -p seed 1, 40-59"
+
+
+def test_long_cells_keep_a_readable_width():
+    sentence = "what a setting means, in so many words"
+    text = markdown.table(pd.DataFrame({"meaning": [sentence, "short"]}, index=["a", "b"]), "A table.")
+    assert f"[{sentence}]{{.long}}" in text and "| short |" in text
+
+
 def test_without_runs_every_place_says_so(home):
     sets = comparison.shown_sets()
     assert sets == {}
