@@ -46,7 +46,12 @@ class Experiment:
         "stochastic weight averaging (SWA) over the last epochs of each stage; 0: the epoch of lowest validation loss",
     )
     encoder_weights: str | None = _sourced("deck", "what the encoder starts from; none: random", default="imagenet")
-    learning_rate: float = _sourced("follow-up code", "Adam's, at the start of each stage", default=1e-4)
+    learning_rate: float = _sourced("follow-up code", "Adam's, at the start of a stage", default=1e-4)
+    stage2_rate: float = _sourced(
+        "our choice: 1, the deck re-initialises",
+        "the second stage's initial learning rate, relative to that",
+        default=1.0,
+    )
     plateau_factor: float = _sourced("deck", "the learning rate is multiplied by it on a plateau", default=0.2)
     plateau_patience: int = _sourced("deck", "epochs without a better validation loss that make a plateau", default=5)
     dice_smooth: float = _sourced("follow-up code", "added to both halves of the Dice fraction", default=1.0)
@@ -64,6 +69,10 @@ class Experiment:
     def image_size(self) -> int:
         """Side in pixels at which the finished model predicts, its last stage's (our choice; the deck tests at 512)."""
         return self.stages[-1].image_size
+
+    def initial_rate(self, number: int) -> float:
+        """Learning rate at the start of stage `number`, from 1."""
+        return self.learning_rate * (self.stage2_rate if number == 2 else 1.0)
 
     def averaging_window(self, stage: Stage) -> int:
         """Last epochs of a stage whose weights are averaged; never more than half of a short stage (our choice)."""
@@ -154,6 +163,7 @@ class Profile:
     phantom_images: int
     encoder_weights: str | None
     learning_rate: float
+    stage2_rate: float
     plateau_patience: int
     averaged_epochs: int
     augmentation: float
@@ -172,6 +182,7 @@ PROFILES = {
             phantom_images=11_895,
             encoder_weights="imagenet",
             learning_rate=1e-4,
+            stage2_rate=1.0,
             plateau_patience=5,
             averaged_epochs=5,
             augmentation=1.0,
@@ -185,6 +196,7 @@ PROFILES = {
             phantom_images=1_200,
             encoder_weights=None,
             learning_rate=5e-4,
+            stage2_rate=1.0,
             plateau_patience=2,
             averaged_epochs=3,
             augmentation=0.5,
@@ -199,6 +211,8 @@ PROFILES = {
             encoder_weights=None,
             # Random weights learn from a few hundred images only with a larger step than fine-tuning takes.
             learning_rate=5e-4,
+            # With batches half as large as the first stage's, that step made second stages fall back to empty masks.
+            stage2_rate=0.5,
             # Shortened as the epochs are, but not so far that one noisy epoch counts.
             plateau_patience=2,
             averaged_epochs=2,
@@ -214,6 +228,7 @@ PROFILES = {
             phantom_images=24,
             encoder_weights=None,
             learning_rate=1e-3,
+            stage2_rate=1.0,
             plateau_patience=1,
             averaged_epochs=1,
             augmentation=1.0,
@@ -261,6 +276,7 @@ def _scaled(experiment: Experiment, profile: Profile) -> Experiment:
         stage2=stage(1, experiment.stage2),
         encoder_weights=profile.encoder_weights,
         learning_rate=profile.learning_rate,
+        stage2_rate=profile.stage2_rate,
         plateau_patience=profile.plateau_patience,
         augmentation=profile.augmentation,
         averaged_epochs=min(experiment.averaged_epochs, profile.averaged_epochs),

@@ -56,7 +56,7 @@ def profiles() -> str:
             "epochs divided by": " and ".join(f"{divisor:g}" for divisor in one.epoch_divisors),
             "phantom images": f"{one.phantom_images:,}",
             "encoder": one.encoder_weights or "random",
-            "learning rate": f"{one.learning_rate:g}",
+            "learning rates": f"{one.learning_rate:g} → {one.learning_rate * one.stage2_rate:g}",
         }
         for name, one in experiments.PROFILES.items()
     }

@@ -18,20 +18,21 @@ _STEPS_BETWEEN_CHECKS_ON_GPU = 50
 
 
 class Segmentation(lightning.LightningModule):
-    """One training stage of an experiment: Adam, and its learning rate reduced on a plateau of the validation loss.
+    """Stage `number` of an experiment: Adam, and its learning rate reduced on a plateau of the validation loss.
 
     Batches are uint8 images and masks (N, 1, H, W).
     """
 
-    def __init__(self, model: nn.Module, experiment: Experiment):
+    def __init__(self, model: nn.Module, experiment: Experiment, number: int = 1):
         super().__init__()
-        self.model, self.experiment = model, experiment
+        self.model, self.experiment, self.number = model, experiment, number
         self.loss = BCEDiceLoss(experiment.dice_smooth)
         self._plateau_state: dict | None = None
 
     def configure_optimizers(self):
         # Fused: one pass over the 24 million parameters instead of several.
-        optimizer = torch.optim.Adam(self.model.parameters(), lr=self.experiment.learning_rate, fused=True)
+        rate = self.experiment.initial_rate(self.number)
+        optimizer = torch.optim.Adam(self.model.parameters(), lr=rate, fused=True)
         self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(
             optimizer, factor=self.experiment.plateau_factor, patience=self.experiment.plateau_patience
         )

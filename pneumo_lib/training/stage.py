@@ -48,7 +48,7 @@ def run(job: Job, model: nn.Module, data: Source, machine: Machine, force: bool)
     # The precision belongs to the machine and not to the experiment, but no stage is trained half in one and half in another.
     folder.open(job.settings | {"precision": machine.precision}, force)
     batches, validation = _loaders(job, data, machine)
-    module = Segmentation(_arranged(model, machine, job.stage.epochs * len(batches)), job.experiment)
+    module = Segmentation(_arranged(model, machine, job.stage.epochs * len(batches)), job.experiment, job.number)
     window = job.experiment.averaging_window(job.stage)
     history = History(job.path.with_suffix(".csv"), job.number, job.stage.image_size, batches.sampler.used, window)
     keep = (

@@ -140,6 +140,12 @@ def test_the_learning_rate_falls_on_a_plateau(tmp_path):
     assert history["learning_rate"].tolist() == pytest.approx(rates)
 
 
+def test_the_second_stage_begins_at_its_own_rate(tmp_path):
+    experiment = toy.experiment(epochs=1, learning_rate=1e-4, stage2_rate=0.5)
+    history = training.train(experiment, toy.ToyData(), tmp_path, workers=0).history
+    assert history["learning_rate"].tolist() == pytest.approx([1e-4, 5e-5])
+
+
 def test_the_plan_says_what_train_does(finished):
     plan = training.plan(toy.experiment(), toy.ToyData())
     assert plan["steps"].tolist() == [9, 9] and plan["training images"].tolist() == [12, 12]
