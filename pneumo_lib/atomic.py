@@ -1,26 +1,50 @@
 """Files that are either whole or not there: write under a temporary name, then rename."""
 
+import errno
 import json
-import os
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
 
+from pneumo_lib.errors import PneumoError
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+
+class WriteError(PneumoError):
+    """A file that cannot be written; its cause is the OSError."""
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary name in the folder of `path` to write to; renames it to `path` if the block ends well."""
+    """Gives a temporary name in the folder of `path` to write to; renames it to `path` if the block ends well.
+
+    Raises:
+        WriteError: no room, no permission, or a file where a folder should be; other errors of the block pass through.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays, because some writers go by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    # By chance and not by process number, which processes on two machines that share the folder may have in common. The
+    # suffix stays, because some writers go by it; the stem may be as long as a name can be.
+    temporary = path.with_name(f".{path.stem[:40]}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        # What the block reads may fail too, and that is not this file's fault.
+        if error.errno not in NO_ROOM and error.filename not in map(str, (temporary, *path.parents)):
+            raise
+        no_folder = error.errno in (errno.EEXIST, errno.ENOTDIR)
+        what = "there is a file where its folder should be" if no_folder else error.strerror or error
+        raise WriteError(
+            f"{path} could not be written ({what}); mend that or name another place, then run again."
+        ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value) -> None:

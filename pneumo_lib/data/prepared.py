@@ -98,7 +98,7 @@ def prepare_sizes(
     mask_rule: str = "area",
 ) -> dict[int, Prepared]:
     """As `prepare` for several sizes, each in its own folder, decoding every file once: {256: "a", 512: "b"}."""
-    _check_arguments(index, folders, on_error, mask_rule)
+    _check_arguments(index, folders, workers, on_error, mask_rule)
     folders = {size: Path(folder).absolute() for size, folder in folders.items()}
     made_from = origin.describe(index, mask_rule)
     missing = [size for size in folders if not _is_done(folders[size], made_from | {"size": size}, index, on_error)]
@@ -146,10 +146,12 @@ def load(folder: str | Path, check: bool = True) -> Prepared:
     return Prepared(*arrays, index, pd.DataFrame(skipped, columns=["image_id", "error"]), size, folder)
 
 
-def _check_arguments(index: pd.DataFrame, folders: dict, on_error: str, mask_rule: str) -> None:
+def _check_arguments(index: pd.DataFrame, folders: dict, workers: int | None, on_error: str, mask_rule: str) -> None:
     for size in folders:
         if not isinstance(size, (int, np.integer)) or not 16 <= size <= siim.SIDE:
             raise PreparedError(f"size={size!r} is not possible; give a whole number of pixels from 16 to {siim.SIDE}.")
+    if workers is not None and workers < 1:
+        raise PreparedError(f"workers={workers} is not possible; give 1 or more, or None for one on each core.")
     if on_error not in ("stop", "skip"):
         raise PreparedError(f"on_error={on_error!r} is unknown; choose 'stop' or 'skip'.")
     if mask_rule not in MASK_RULES:

@@ -5,7 +5,6 @@ then a line with row count and checksums for every chunk that is whole. `prepare
 end, so a folder with it is complete.
 """
 
-import errno
 import json
 import shutil
 import zlib
@@ -23,7 +22,6 @@ from pneumo_lib.errors import PneumoError
 ARRAYS = ("images", "masks")
 MANIFEST = "prepared.json"
 _HEADER_BYTES = 128
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class PreparedError(PneumoError):
@@ -92,7 +90,7 @@ class Store:
 
     def unwritable(self, error: OSError) -> PreparedError:
         """What a failed write means."""
-        what = "the disk is full" if error.errno in _FULL else f"it cannot be written ({error.strerror})"
+        what = "the disk is full" if error.errno in atomic.NO_ROOM else f"it cannot be written ({error.strerror})"
         return PreparedError(f"{self.folder}: {what} after {self.rows} images; mend that and run again, it carries on.")
 
     def _file(self, name: str) -> Path:
@@ -110,15 +108,13 @@ class Store:
 
     def _whole_chunks(self) -> list[dict]:
         """Journalled chunks up to the first whose bytes are not what the journal says."""
-        lines = self.journal.read_text().split("\n")[:-1] if self.journal.is_file() else []
+        lines = _journal_lines(self.journal)
         if not lines:
             return []
-        begun = json.loads(lines[0])
-        if not origin.same(begun, self.origin):
-            raise other_origin(self.folder, begun, self.origin)
+        if not origin.same(lines[0], self.origin):
+            raise other_origin(self.folder, lines[0], self.origin)
         chunks: list[dict] = []
-        for line in lines[1:]:
-            chunk = json.loads(line)
+        for chunk in lines[1:]:
             if chunk["skipped"] and not self.take_skipped:
                 break  # decoded again, so that the bad file stops this run as asked
             first = sum(one["rows"] for one in chunks)
@@ -138,6 +134,20 @@ class Store:
                     file.write(self._header(0))
 
 
+def _journal_lines(path: Path) -> list[dict]:
+    """What the journal says, up to the first line that a crash of the machine left cut off or blank; [] without one."""
+    lines = []
+    for line in path.read_bytes().split(b"\n")[:-1] if path.is_file() else []:
+        try:
+            found = json.loads(line)
+        except ValueError:
+            break
+        if not isinstance(found, dict):
+            break
+        lines.append(found)
+    return lines
+
+
 def chunk_crc(path: Path, size: int, first: int, rows: int) -> int | None:
     """CRC-32 of rows of an array file; None where the file is missing or too short."""
     try:
@@ -155,9 +165,12 @@ def read_manifest(folder: Path) -> dict | None:
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise PreparedError(f"{path} is damaged; delete the folder and prepare it again.") from error
+        manifest = json.loads(path.read_text())
+        if {"origin", "index", "chunks"} <= set(manifest):
+            return manifest
+    except (OSError, TypeError, ValueError):
+        pass  # said below
+    raise PreparedError(f"{path} is damaged; delete the folder and prepare it again.")
 
 
 def open_array(path: Path, shape: tuple[int, int, int]) -> np.ndarray:

@@ -27,9 +27,10 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except (OSError, atomic.WriteError) as error:
+        cause = error.__cause__ if isinstance(error, atomic.WriteError) else error
         raise TrainingError(
-            f"{paths.shown(path)} could not be written ({error.strerror or error}); the last good checkpoint is kept: make "
+            f"{paths.shown(path)} could not be written ({cause.strerror or cause}); the last good checkpoint is kept: make "
             "room and start again, it goes on from there."
         ) from error
 

@@ -462,3 +462,40 @@ def test_image_and_mask_stay_aligned_when_stretched():
     image = cv2.rectangle(np.zeros((300, 200), np.uint8), (50, 75), (99, 149), 255, -1)  # middle quarter of an oblong
     mask = cv2.rectangle(np.zeros((1024, 1024), np.uint8), (256, 256), (511, 511), 1, -1).view(bool)
     assert np.array_equal(resize_image(image, 32) > 127, resize_mask(mask, 32).view(bool))
+
+
+# --- what a crash or another disk leaves --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("left", [b"\0\0\0\n", b"5\n", b'{"half": \n', b""])
+def test_a_journal_that_a_crash_damaged_is_begun_anew(index, tmp_path, left):
+    whole = contents(prepared.prepare(index, tmp_path / "a", 32).folder)
+    (tmp_path / "a" / "prepared.json").unlink()
+    (tmp_path / "a" / "journal.jsonl").write_bytes(left)
+    assert contents(prepared.prepare(index, tmp_path / "a", 32).folder) == whole
+
+
+def test_damage_further_down_the_journal_keeps_what_is_before_it(index, tmp_path, small_chunks, monkeypatch):
+    whole = contents(prepared.prepare(index, tmp_path / "a", 32).folder)
+    manifest = json.loads(whole["prepared.json"])
+    (tmp_path / "a" / "prepared.json").unlink()
+    lines = [json.dumps(one) for one in (manifest["origin"], manifest["chunks"][0])]
+    (tmp_path / "a" / "journal.jsonl").write_text("\n".join(lines) + "\n\0\0\n")
+    decoded = []
+    original = filling._decode
+    monkeypatch.setattr(filling, "_decode", lambda row, *rest: decoded.append(row.image_id) or original(row, *rest))
+    assert contents(prepared.prepare(index, tmp_path / "a", 32).folder) == whole
+    assert sorted(decoded) == ["1.2.2", "1.2.3", "1.2.4", "1.2.5"]
+
+
+@pytest.mark.parametrize("text", ["{}", "5", "null"])
+def test_a_manifest_that_is_json_but_none(index, tmp_path, text):
+    prepared.prepare(index, tmp_path / "a", 32)
+    (tmp_path / "a" / "prepared.json").write_text(text)
+    with pytest.raises(PreparedError, match="is damaged; delete the folder"):
+        prepared.prepare(index, tmp_path / "a", 32)
+
+
+def test_a_number_of_workers_that_cannot_be(index, tmp_path):
+    with pytest.raises(PreparedError, match="workers=-1 is not possible"):
+        prepared.prepare(index, tmp_path / "a", 32, workers=-1)
