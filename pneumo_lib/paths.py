@@ -2,7 +2,14 @@
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
+
+from pneumo_lib.errors import PneumoError
+
+
+class PathError(PneumoError):
+    """A path that no file can have."""
 
 
 def home() -> Path:
@@ -11,6 +18,24 @@ def home() -> Path:
         return Path(chosen).expanduser().resolve()
     repository = Path(__file__).resolve().parent.parent
     return repository if (repository / "pyproject.toml").is_file() else Path.cwd()
+
+
+def given(path: str | os.PathLike) -> Path:
+    """A path that a user wrote, absolute and with `~` as the home folder; links in it are kept.
+
+    Raises:
+        PathError: no path: a home folder that is not there, a name too long for the system.
+    """
+    try:
+        found = Path(path).expanduser().absolute()
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):  # said by whoever needs what is there
+            found.stat()
+    except RuntimeError as error:
+        raise PathError(f"{path} begins with the home folder of a user that is not known; write it out.") from error
+    except (OSError, ValueError, TypeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise PathError(f"{str(path)[:80]!r} cannot be a path ({why}); give that of a file or folder.") from error
+    return found
 
 
 def slug(name: str) -> str:

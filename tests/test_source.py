@@ -68,3 +68,22 @@ def test_the_same_x_ray_under_two_ids_is_counted(tmp_path):
     assert found["shown_twice"].tolist() == [1]
     parts = data.split[data.index["image_id"].isin([first[0], "2.25.7"])]
     assert found["cross_parts"].tolist() == [int(parts.nunique() > 1)]
+
+
+@pytest.mark.parametrize("text", ["no JSON", "5", "null", "{}"])
+def test_a_file_of_the_marks_name_makes_no_phantom(tmp_path, text):
+    (tmp_path / "dataset.json").write_text(text)
+    assert not source.open_source(str(tmp_path), SMOKE).is_phantom
+
+
+@pytest.mark.parametrize("text", ["~nobody-of-that-name/x", "n" * 5000, "a\0b"])
+@pytest.mark.parametrize("name", ["data", "patients"])
+def test_what_cannot_be_a_path(name, text):
+    with pytest.raises(paths.PathError):
+        source.open_source(**{"data": "phantom", "profile": SMOKE, name: text})
+
+
+def test_a_link_to_itself_is_no_folder(tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(paths.PathError, match="levels of symbolic links"):
+        source.open_source(str(tmp_path / "loop"), SMOKE)

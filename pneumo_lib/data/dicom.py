@@ -68,7 +68,9 @@ def read_image(path: str | Path) -> np.ndarray:
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:  # header values and decoders of untrusted bytes raise anything, Rust's panics too
-        raise DicomError(f"{path}: the pixel data cannot be decoded ({_short(error)}); is the file cut off?") from error
+        raise DicomError(
+            f"{path}: the pixel data cannot be decoded ({_short(error)}); get the file again or leave it out."
+        ) from error
 
 
 def read_header(path: str | Path) -> Header:

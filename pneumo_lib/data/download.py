@@ -5,6 +5,7 @@ The data may not be redistributed, so everyone fetches them with an account of t
 """
 
 import argparse
+import json
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pneumo_lib import atomic
+from pneumo_lib import atomic, paths
 from pneumo_lib.data import siim
 from pneumo_lib.data.archive import ArchiveError, is_archive, unpack
 from pneumo_lib.errors import PneumoError
@@ -82,15 +83,18 @@ def fetch(name: str, to: str | Path) -> Path:
     What is there already is not fetched or unpacked again, so an interrupted call is carried on by the next.
 
     Raises:
-        DownloadError: unknown source, no client, no or a wrong token, rules not accepted, no network.
+        DownloadError: unknown source, another one in the folder, no client, no or a wrong token, rules not accepted, no
+            network.
         ArchiveError: the archive is damaged, unsafe or does not fit on the disk.
         SiimError: what came is no copy of SIIM-ACR.
     """
     if name not in SOURCES:
         raise DownloadError(f"source {name!r} is unknown; choose one of {', '.join(SOURCES)}.")
-    source, folder = SOURCES[name], Path(to).expanduser().absolute()
+    source, folder = SOURCES[name], paths.given(to)
     mark = folder / MARK
-    if not mark.is_file():
+    if mark.is_file():
+        _check_mark(mark, name)
+    else:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -120,12 +124,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _check_mark(mark: Path, name: str) -> None:
+    try:
+        there = json.loads(mark.read_text())["source"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DownloadError(f"{mark} is damaged; delete it and run this again.") from error
+    if there != name:
+        raise DownloadError(f"{mark.parent} holds {there}, not {name}; name another folder.")
+
+
 def _download(source: Source, archive: Path) -> None:
     by_hand = f"or download it by hand from {source.page}, save it as {archive} and run this again"
     client = shutil.which("kaggle") or shutil.which("kaggle", path=str(Path(sys.executable).parent))
     if client is None:
         raise DownloadError(f"Kaggle's client is not installed; pip install 'pneumo-lib[download]', {by_hand}.")
-    status, output = _run([client, *source.command, "--path", str(archive.parent)])
+    try:
+        status, output = _run([client, *source.command, "--path", str(archive.parent)])
+    except OSError as error:
+        raise DownloadError(
+            f"Kaggle's client {client} cannot be run ({error.strerror}); mend it, {by_hand}."
+        ) from error
     if status:
         raise DownloadError(f"{source.archive} could not be downloaded: {_meaning(output, source)}; {by_hand}.")
     if not archive.is_file():

@@ -25,7 +25,7 @@ def to_uint8(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     inverted = dataset.PhotometricInterpretation == "MONOCHROME1"
     if _is_plain(stored, dataset):
         return 255 - stored if inverted else stored
-    values = np.asarray(apply_modality_lut(stored, dataset), np.float32)
+    values = _rescaled(stored, dataset).astype(np.float32)
     padding = _padding(stored, dataset)
     unit = _unit_range(values, padding, dataset)
     gray = np.rint(np.clip(unit, 0, 1) * 255).astype(np.uint8)
@@ -65,6 +65,14 @@ def _is_plain(stored: np.ndarray, dataset: Dataset) -> bool:
         and dataset.get("PixelPaddingValue") is None
         and slope > 0
     )
+
+
+def _rescaled(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
+    """Values after the modality LUT or the rescale; a slope that is missing or blank is no rescale, as in pydicom."""
+    if dataset.get("ModalityLUTSequence"):
+        return apply_modality_lut(stored, dataset)
+    slope = _number(dataset, "RescaleSlope")
+    return stored if slope is None else stored.astype(np.float64) * slope + _number(dataset, "RescaleIntercept", 0)
 
 
 def _unit_range(values: np.ndarray, padding: np.ndarray | None, dataset: Dataset) -> np.ndarray:

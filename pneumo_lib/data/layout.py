@@ -34,6 +34,7 @@ class Files:
     tables: list[Path] = field(default_factory=list)
     patients: Path | None = None
     leftovers: list[str] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
     copies: list[str] = field(default_factory=list)
     odd_names: list[str] = field(default_factory=list)
 
@@ -41,12 +42,12 @@ class Files:
 def find(root: Path) -> Files:
     """The files of a copy of SIIM-ACR at or below `root`, whichever layout it has.
 
-    Stems that stand for the same image twice (copies of equal size) count once, the first path in order. Archive
-    leftovers (`__MACOSX/`, `._*`) and stems with other characters than letters, digits, `_`, `.`, `-` are left out and
-    listed.
+    Stems that stand for the same image twice (copies of equal size) count once, the first path in order. Left out and
+    listed: archive leftovers (`__MACOSX/`, `._*`), stems with other characters than letters, digits, `_`, `.`, `-`, and
+    PNG files beside DICOM files or beside a mirror's folders.
 
     Raises:
-        SiimError: no such folder, nothing that fits, or two different files for one image.
+        SiimError: no such folder, one that cannot be read, nothing that fits, or two different files for one image.
     """
     if not root.is_dir():
         raise SiimError(f"{root} is no folder; give the folder that holds {LOOKED_FOR}.")
@@ -66,6 +67,8 @@ def find(root: Path) -> Files:
     else:
         files.kind = "PNG"
         files.images, files.masks = _png_pair(png, files)
+    used = {path.parent for path in (*files.images.values(), *files.masks.values())}
+    files.pictures = [path.name for path in png if path.parent not in used]
     if not files.images:
         raise SiimError(f"{root} holds no copy of SIIM-ACR; looked for {LOOKED_FOR}.")
     return files
@@ -78,7 +81,7 @@ def is_safe_id(text: str) -> bool:
 
 def _walk(root: Path) -> Iterator[Path]:
     seen = set()
-    for folder, below, names in os.walk(root, followlinks=True):
+    for folder, below, names in os.walk(root, followlinks=True, onerror=_refuse):
         # Linked folders are followed (data often lies elsewhere), but each real one once, so that a loop ends.
         real = os.path.realpath(folder)
         if real in seen:
@@ -86,6 +89,12 @@ def _walk(root: Path) -> Iterator[Path]:
             continue
         seen.add(real)
         yield from (Path(folder, name) for name in names)
+
+
+def _refuse(error: OSError) -> None:
+    raise SiimError(
+        f"{error.filename} cannot be read ({error.strerror}); make it readable or move it elsewhere."
+    ) from error
 
 
 def _sort_in_table(files: Files, path: Path, root: Path) -> None:
@@ -104,13 +113,18 @@ def _by_stem(paths: list[Path], files: Files) -> dict[str, Path]:
             files.odd_names.append(path.name)
         elif path.stem not in found:
             found[path.stem] = path
-        elif path.stat().st_size == found[path.stem].stat().st_size:
+        elif _size(path) == _size(found[path.stem]):
             files.copies.append(path.name)
         else:
             raise SiimError(
                 f"{found[path.stem]} and {path} are two different files for one image; move one of them elsewhere."
             )
     return found
+
+
+def _size(path: Path) -> int | None:
+    """Bytes of a file; None for a link to nowhere."""
+    return path.stat().st_size if path.exists() else None
 
 
 def _png_pair(png: list[Path], files: Files) -> tuple[dict[str, Path], dict[str, Path]]:

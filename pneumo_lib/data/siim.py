@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
+from pneumo_lib import paths
 from pneumo_lib.cores import usable_cores
 from pneumo_lib.data import dicom, layout, rle, table
 from pneumo_lib.data.layout import SiimError
@@ -35,7 +36,7 @@ def load_index(root: str | Path, patients: str | Path | None = None) -> pd.DataF
         SiimError: nothing fits, or it is ambiguous.
         RleError: a mask that is none.
     """
-    root = Path(root).expanduser().absolute()
+    root = paths.given(root)
     files = layout.find(root)
     if files.kind == "DICOM":
         source, rows, notes = _dicom_rows(files)
@@ -49,11 +50,12 @@ def load_index(root: str | Path, patients: str | Path | None = None) -> pd.DataF
     _add_patients(index, patients or files.patients, notes)
     _add_headers(index, notes)
     notes["archive leftovers left out"] = files.leftovers
+    notes["PNG files left out"] = files.pictures
     notes["copies of an image left out"] = files.copies
     notes["unusable file names left out"] = files.odd_names
     index.attrs["found"] = {
         "layout": files.kind,
-        **{what: (len(ids), sorted(set(ids))[:3]) for what, ids in notes.items()},
+        **{what: (len(ids), [_printable(one) for one in sorted(set(ids))[:3]]) for what, ids in notes.items()},
     }
     return index
 
@@ -96,6 +98,11 @@ def report(index: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def _printable(name: str) -> str:
+    """A name in which bytes that are no text are written out; as they are, no page and no terminal takes them."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def _dicom_rows(files: layout.Files) -> tuple[dict[str, tuple[str, ...]], dict[str, Path], dict[str, list[str]]]:
     path, rows = table.choose(files.tables, set(files.images))
     unique = rows.drop_duplicates()
@@ -114,13 +121,25 @@ def _dicom_rows(files: layout.Files) -> tuple[dict[str, tuple[str, ...]], dict[s
 
 def _png_rows(files: layout.Files) -> tuple[dict[str, tuple[str, ...]], dict[str, Path], dict[str, list[str]]]:
     names = table.read_names(files.tables)
-    images = {names.get(stem, stem): path for stem, path in files.images.items()}
-    masks = {names.get(stem, stem): path for stem, path in files.masks.items()}
+    images, masks = _renamed(files.images, names), _renamed(files.masks, names)
     used = [image_id for image_id in masks if image_id in images]
     with ThreadPoolExecutor(usable_cores()) as pool:
         encoded = pool.map(lambda image_id: rle.encode(_read_png_mask(masks[image_id])), used)
         source = {image_id: (text,) for image_id, text in zip(used, encoded, strict=True)}
     return source, images, {"masks without an image": [image_id for image_id in masks if image_id not in images]}
+
+
+def _renamed(files: dict[str, Path], names: dict[str, str]) -> dict[str, Path]:
+    renamed: dict[str, Path] = {}
+    for stem, path in files.items():
+        image_id = names.get(stem, stem)
+        if image_id in renamed:
+            raise SiimError(
+                f"{renamed[image_id]} and {path} are both the image {image_id}, says a table with the column "
+                "new_filename; correct that table or move one of them elsewhere."
+            )
+        renamed[image_id] = path
+    return renamed
 
 
 def _add_areas(index: pd.DataFrame) -> None:
@@ -130,7 +149,7 @@ def _add_areas(index: pd.DataFrame) -> None:
 
 
 def _add_patients(index: pd.DataFrame, path: str | Path | None, notes: dict[str, list[str]]) -> None:
-    known = table.read_patients(Path(path)) if path else {}
+    known = table.read_patients(paths.given(path)) if path else {}
     index["patient_id"] = pd.array([known.get(image_id) for image_id in index.image_id], dtype="string")
     if path and not index.empty and index.patient_id.isna().all():
         raise SiimError(
@@ -163,17 +182,24 @@ def _header(path: str) -> dicom.Header | None:
         return None  # listed in the report; preparing names the file
 
 
-def _read_png(path: Path) -> np.ndarray:
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+def _read_png(path: Path, how: int = cv2.IMREAD_GRAYSCALE) -> np.ndarray:
+    image = cv2.imread(str(path), how)
     if image is None:
         raise SiimError(f"{path} is no readable PNG; get it again or leave it out.")
     return image
 
 
 def _read_png_mask(path: Path) -> np.ndarray:
-    """The mask of a PNG file in the challenge's frame: bool (1024, 1024); 0/255 and 0/1 files alike."""
-    image = _read_png(path)
-    mask = image > (127 if image.max() > 1 else 0)
+    """The mask of a PNG file in the challenge's frame: bool (1024, 1024); 0/1, 0/255 and 0/65535 files alike."""
+    image = _read_png(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+    brightest = int(image.max())
+    full = next(full for full in (1, 255, 65535) if brightest <= full)
+    mask = image > full // 2
+    if brightest and not mask.any():
+        # Read as empty, it would turn a positive image into a negative one.
+        raise SiimError(
+            f"{path} has the brightest value {brightest}; masks hold 0 and 255 (or 0 and 1), write the file anew."
+        )
     if mask.shape[0] != mask.shape[1]:
         raise SiimError(f"{path} is {mask.shape[0]} x {mask.shape[1]}; masks are square, get the file again.")
     return cv2.resize(mask.astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST).view(bool)

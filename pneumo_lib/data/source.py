@@ -66,8 +66,7 @@ class Source:
     @property
     def is_phantom(self) -> bool:
         """Whether the images are synthetic, asked of the data set itself."""
-        mark = self._root / "dataset.json"
-        return self.root is None or (mark.is_file() and "generator_version" in json.loads(mark.read_text()))
+        return self.root is None or _is_drawn(self.root / "dataset.json")
 
     @property
     def label(self) -> str:
@@ -141,6 +140,15 @@ class Source:
         return Part(arrays.images, arrays.masks, arrays.index.iloc[rows].reset_index(drop=True), rows)
 
 
+def _is_drawn(mark: Path) -> bool:
+    """Whether a file is the mark of a phantom data set; users' own folders may have another of its name."""
+    try:
+        found = json.loads(mark.read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and "generator_version" in found
+
+
 def is_silver(name: str) -> bool:
     """Whether the masks of the data set of this name are silver labels."""
     return "silver" in name
@@ -156,12 +164,12 @@ def open_source(data: str, profile: Profile, split: str = "auto", patients: str 
         raise SourceError(f"split={split!r} is no rule; choose one of {', '.join(SPLIT_RULES)}.")
     chosen = None
     if patients:
-        chosen = Path(str(patients)).expanduser().resolve()
+        chosen = paths.given(patients).resolve()
         if not chosen.is_file():
             raise SourceError(f"patients={patients!r} is no file; give the CSV that maps image ids to NIH file names.")
     if data == PHANTOM:
         return Source(PHANTOM, None, _folder(PHANTOM, profile, split), profile, split, chosen)
-    root = Path(str(data)).expanduser().resolve()
+    root = paths.given(data).resolve()
     if not root.is_dir():
         raise SourceError(f"data={data!r} is no folder; give {PHANTOM!r} or the folder of a copy of SIIM-ACR.")
     name = paths.slug(root.name)

@@ -17,7 +17,7 @@ def read(path: Path) -> pd.DataFrame | None:
     fine.
 
     Raises:
-        SiimError: unreadable, ragged, or an id with other characters than letters, digits, `_`, `.`, `-`.
+        SiimError: unreadable or ragged.
     """
     cells = _cells(path)
     if cells.empty:
@@ -29,20 +29,15 @@ def read(path: Path) -> pd.DataFrame | None:
         rows = cells
     else:
         return None
-    rows = rows.set_axis(["image_id", "rle"], axis=1).apply(lambda column: column.str.strip()).reset_index(drop=True)
-    for image_id in rows.image_id:
-        if not is_safe_id(image_id):
-            raise SiimError(
-                f"{path} holds the image id {image_id[:40]!r}; ids have letters, digits, '_', '.' and '-' only."
-            )
-    return rows
+    return rows.set_axis(["image_id", "rle"], axis=1).apply(lambda column: column.str.strip()).reset_index(drop=True)
 
 
 def choose(paths: list[Path], ids: set[str]) -> tuple[Path, pd.DataFrame]:
     """The one table that names some of `ids`: where several do, the one with a standard name.
 
     Raises:
-        SiimError: none or several fit.
+        SiimError: none or several fit, or one that fits has an id with other characters than letters, digits, `_`,
+            `.`, `-`.
     """
     fitting: dict[Path, pd.DataFrame] = {}
     for path in paths:
@@ -52,6 +47,7 @@ def choose(paths: list[Path], ids: set[str]) -> tuple[Path, pd.DataFrame]:
             and not ids.isdisjoint(rows.image_id)
             and not any(rows.equals(one) for one in fitting.values())
         ):
+            _check_ids(path, rows.image_id)
             fitting[path] = rows
     standard = [path for path in fitting if path.name in STANDARD_NAMES]
     if len(fitting) == 1 or len(standard) == 1:
@@ -67,6 +63,14 @@ def choose(paths: list[Path], ids: set[str]) -> tuple[Path, pd.DataFrame]:
         f"No table of masks for images such as {min(ids)}: looked for a CSV with the columns ImageId, EncodedPixels "
         f"(usual names: {', '.join(STANDARD_NAMES)}) that names them, and found {seen}."
     )
+
+
+def _check_ids(path: Path, ids: pd.Series) -> None:
+    for image_id in ids:
+        if not is_safe_id(image_id):
+            raise SiimError(
+                f"{path} holds the image id {image_id[:40]!r}; ids have letters, digits, '_', '.' and '-' only, correct it."
+            )
 
 
 def read_patients(path: Path) -> dict[str, str]:
@@ -117,5 +121,5 @@ def _cells(path: Path) -> pd.DataFrame:
         raise SiimError(f"{path} is not there; give the path of a CSV file.") from error
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
         raise SiimError(
-            f"{path} cannot be read as a table ({' '.join(str(error).split())[:120]}); correct the file."
+            f"{path} cannot be read as a table ({' '.join(str(error).split())[:120]}); correct the file or move it elsewhere."
         ) from error

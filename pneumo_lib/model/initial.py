@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
+from pneumo_lib import paths
 from pneumo_lib.experiments import Experiment
 from pneumo_lib.model import unet, weights
 from pneumo_lib.model.unet import WeightsError
@@ -56,7 +57,7 @@ def choose(name: str) -> Initial | None:
     known = {"auto": None, "imagenet": Initial("imagenet"), "none": Initial(None)}
     if isinstance(name, str) and name in known:
         return known[name]
-    path = Path(str(name)).expanduser().resolve()
+    path = paths.given(str(name)).resolve()
     if path.suffix != ".safetensors":
         raise WeightsError(
             f"weights={name!r} is no choice; give {', '.join(known)} or the path of a .safetensors file."

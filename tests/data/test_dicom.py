@@ -387,3 +387,13 @@ def test_no_age_is_missing_but_not_impossible():
     age, impossible = dicom.parse_age("")
     assert math.isnan(age)
     assert not impossible
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_blank_rescale_is_none(read, dicom_maker, dtype):
+    blank = read(dicom_maker(RAMP.astype(dtype), RescaleSlope=None, RescaleIntercept=None))
+    assert np.array_equal(blank, read(dicom_maker(RAMP.astype(dtype))))
+
+
+def test_a_slope_without_an_intercept_is_applied(read, dicom_maker):
+    assert np.array_equal(read(dicom_maker(RAMP, RescaleSlope="-1")), 255 - RAMP)

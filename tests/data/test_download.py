@@ -10,6 +10,7 @@ import pytest
 from pneumo_lib.data import archive, download
 from pneumo_lib.data.archive import ArchiveError
 from pneumo_lib.data.download import SOURCES, DownloadError
+from pneumo_lib.paths import PathError
 
 NAME = "siim-stage1"
 
@@ -231,3 +232,29 @@ def test_no_room(packed, tmp_path, monkeypatch):
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(ArchiveError, match="disk has 0.0 GB left"):
         archive.unpack(packed, tmp_path)
+
+
+def test_a_folder_with_another_source_is_not_taken_for_this_one(client, packed, tmp_path):
+    client(arriving(packed))
+    download.fetch(NAME, tmp_path / "data")
+    with pytest.raises(DownloadError, match=f"holds {NAME}, not png; name another folder"):
+        download.fetch("png", tmp_path / "data")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}"])
+def test_a_damaged_mark(tmp_path, text):
+    (tmp_path / download.MARK).write_text(text)
+    with pytest.raises(DownloadError, match="is damaged; delete it and run this again"):
+        download.fetch(NAME, tmp_path)
+
+
+def test_a_client_that_is_no_program(client, tmp_path):
+    client("")
+    (tmp_path / "bin" / "kaggle").write_bytes(b"\0 no program")
+    with pytest.raises(DownloadError, match="cannot be run .*or download it by hand"):
+        download.fetch(NAME, tmp_path / "data")
+
+
+def test_a_home_folder_of_nobody():
+    with pytest.raises(PathError, match="~nobody-of-that-name/x begins with the home folder"):
+        download.fetch(NAME, "~nobody-of-that-name/x")

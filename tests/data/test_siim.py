@@ -1,3 +1,5 @@
+import errno
+import os
 import shutil
 
 import cv2
@@ -334,3 +336,72 @@ def test_real_silver(real_data):
     assert index.positive.sum() == 177
     assert index.mask_area_px.max() == 74328
     assert set(index["view"].dropna()) == {"PA", "AP"}
+
+
+# --- what is left out is said, what is unclear is refused ------------------------------------------------------------
+
+
+def test_two_links_to_nowhere_are_reported_as_unreadable(copy):
+    for folder in ("a", "b"):
+        (copy / folder).mkdir()
+        (copy / folder / "1.2.9.dcm").symlink_to(copy / "gone.dcm")
+    assert found(siim.load_index(copy))["files whose header cannot be read"] == 1
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(copy, monkeypatch):
+    original = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("study3"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return original(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(siim.SiimError, match=r"study3 cannot be read \(Permission denied\)"):
+        siim.load_index(copy)
+
+
+def test_pictures_beside_dicom_files_are_counted(copy, tmp_path):
+    write_mirror(copy, tmp_path / "png", "png_images", "png_masks")
+    shutil.copytree(tmp_path / "png" / "png_images", copy / "png_images")
+    counts = found(siim.load_index(copy))
+    assert counts["images (DICOM)"] == counts["PNG files left out"] == 6
+
+
+def test_names_that_are_no_text_can_be_shown(copy):
+    file = next(copy.rglob("*.dcm"))
+    shutil.copy(file, os.fsencode(file.parent) + b"/odd\xff.dcm")
+    assert r"odd\udcff.dcm" in siim.report(siim.load_index(copy)).to_string().encode().decode()
+
+
+def test_one_id_for_two_pictures_is_refused(copy, tmp_path):
+    root = tmp_path / "mirror"
+    write_mirror(copy, root, "png_images", "png_masks")
+    names = sorted(path.name for path in (root / "png_images").iterdir())
+    (root / "names.csv").write_text(f"new_filename,ImageId\n{names[0]},A\n{names[1]},A\n")
+    with pytest.raises(siim.SiimError, match="are both the image A"):
+        siim.load_index(root)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "on"), [(np.uint8, 1), (np.uint8, 255), (np.uint16, 1), (np.uint16, 255), (np.uint16, 65535)]
+)
+def test_masks_of_every_depth(copy, tmp_path, disc_maker, dtype, on):
+    write_mirror(copy, tmp_path / "mirror", "png_images", "png_masks")
+    mask = disc_maker((300, 400), 40)
+    cv2.imwrite(str(tmp_path / "mirror" / "png_masks" / "1.2.0.png"), mask.astype(dtype) * dtype(on))
+    assert siim.load_index(tmp_path / "mirror").mask_area_px[0] == mask.sum()
+
+
+@pytest.mark.parametrize("on", [2, 100, (0, 0, 255)])
+def test_a_mask_of_other_values_is_not_taken_for_empty(copy, tmp_path, disc_maker, on):
+    write_mirror(copy, tmp_path / "mirror", "png_images", "png_masks")
+    mask = disc_maker((300, 400), 40).astype(np.uint8)[..., None] * np.array(on, np.uint8)
+    cv2.imwrite(str(tmp_path / "mirror" / "png_masks" / "1.2.0.png"), mask)
+    with pytest.raises(siim.SiimError, match="has the brightest value"):
+        siim.load_index(tmp_path / "mirror")
+
+
+def test_another_table_with_odd_words_is_no_obstacle(copy):
+    (copy / "ages.csv").write_text("age group,12\nold people,13\n")
+    assert len(siim.load_index(copy)) == 6
