@@ -44,11 +44,17 @@ def predict_to(
 
     Raises:
         TtaError: as in `tta.predict`.
+        WriteError: the disk is full, or the folder cannot be written to.
     """
     maps = tta.stream(Fast(model) if fast else model, images, transforms, batch_size, seed, device)
-    with replacing(Path(path)) as temporary:
-        out = np.lib.format.open_memmap(temporary, "w+", dtype=dtype, shape=images.shape)
-        for n, probability in enumerate(tqdm(maps, "predict", len(images), unit="image", disable=not progress)):
-            out[n] = probability
-        out.flush()
+    header = {
+        "descr": np.lib.format.dtype_to_descr(np.dtype(dtype)),
+        "fortran_order": False,
+        "shape": tuple(images.shape),
+    }
+    # Written plainly: on a full disk a write ends with an error, writing into a memory map with the end of the process.
+    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for probability in tqdm(maps, "predict", len(images), unit="image", disable=not progress):
+            file.write(np.ascontiguousarray(probability, dtype).data)
     return np.load(path, mmap_mode="r")

@@ -104,7 +104,8 @@ def export(source, folder: Path) -> Path:
     atomic.write_json(folder / "config.json", model.config | {"_model_class": type(model).__name__})
     thresholds = path.with_name("thresholds.json")
     if thresholds.is_file():
-        shutil.copyfile(thresholds, folder / thresholds.name)
+        with atomic.replacing(folder / thresholds.name) as temporary:
+            shutil.copyfile(thresholds, temporary)
     return folder
 
 

@@ -91,6 +91,8 @@ def environment() -> dict:
 
 def write(folder: Path, values: dict, per_image: pd.DataFrame, history: pd.DataFrame) -> Record:
     """Writes `history.csv`, `per_image.csv` and, last, `record.json`; numpy values become plain ones, NaN becomes null."""
+    # Until its tables are those of this run there is no record.
+    (folder / "record.json").unlink(missing_ok=True)
     atomic.write_csv(folder / "history.csv", history)
     atomic.write_csv(folder / "per_image.csv", per_image)
     atomic.write_json(folder / "record.json", plain(values))
@@ -113,8 +115,13 @@ def read(folder: Path) -> Record:
         ) from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise RecordError(f"{paths.shown(path)} is of another format than {FORMAT}; run the experiment again.")
-    found = values["experiment"]
-    today = plain(experiments.get(found["name"], found["profile"]).as_dict())
+    try:
+        found = values["experiment"]
+        today = plain(experiments.get(found["name"], found["profile"]).as_dict())
+    except (KeyError, TypeError) as error:
+        raise RecordError(f"{paths.shown(path)} names no experiment; run notebooks/test.ipynb again.") from error
+    except experiments.ExperimentError as error:
+        raise RecordError(f"{paths.shown(path)} is of no experiment of today's registry: {error}") from error
     for field in sorted(set(today) | set(found)):
         if today.get(field) != found.get(field):
             raise RecordError(

@@ -1,3 +1,8 @@
+import errno
+import io
+import os
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -5,6 +10,7 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import nn
 
+from pneumo_lib.atomic import WriteError
 from pneumo_lib.evaluation import tta, warps
 from pneumo_lib.evaluation.fast import Fast
 from pneumo_lib.evaluation.prediction import predict_to
@@ -206,3 +212,18 @@ def test_the_follow_up_codes_elastic_transform_would_fold_the_image():
         there = warps.elastic(np.random.default_rng(seed), 128, 128).there
         (xy, xx), (yy, yx) = np.gradient(there[..., 0]), np.gradient(there[..., 1])
         assert (xx * yy - xy * yx).min() > 0
+
+
+def test_a_full_disk_ends_a_prediction_with_a_sentence(tmp_path, network, images, monkeypatch):
+    """Writing goes through a file, whose write fails; into a memory map it would end the whole process."""
+
+    class Full(io.BytesIO):
+        def write(self, data):
+            if self.tell() > 1000:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().write(data)
+
+    monkeypatch.setattr(Path, "open", lambda self, mode: Full())
+    with pytest.raises(WriteError, match="maps.npy could not be written .No space left"):
+        predict_to(tmp_path / "maps.npy", network, images, (), progress=False, fast=False)
+    assert not list(tmp_path.iterdir())

@@ -85,7 +85,7 @@ def test_a_record_of_another_registry_is_refused_by_field(write, tmp_path):
         records.find(tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["", "{", '{"format": 99}', "[]"])
+@pytest.mark.parametrize("damage", ["", "{", '{"format": 99}', "[]", '{"format": 1}', '{"format": 1, "experiment": 5}'])
 def test_a_damaged_record_is_one_sentence(write, damage):
     path = write().folder / "record.json"
     path.write_text(damage)
@@ -145,3 +145,23 @@ def test_the_verdict_names_data_profile_and_what_was_not_run(write, tmp_path):
     write("exp4", 0.8), write("exp5", 0.9)
     text = comparison.verdict(records.find(tmp_path))
     assert "phantom data, demo profile" in text and "exp5" in text and "not run" in text
+
+
+def test_a_record_of_an_experiment_that_is_gone_names_its_file(write):
+    path = write().folder / "record.json"
+    path.write_text(path.read_text().replace('"exp4"', '"exp7"'))
+    with pytest.raises(records.RecordError, match=r"record.json is of no experiment of today's registry: exp='exp7'"):
+        records.read(path.parent)
+
+
+def test_an_interrupted_rewrite_leaves_no_record_rather_than_a_mixed_one(write, monkeypatch):
+    folder = write().folder
+
+    def interrupted(path, table):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(records.atomic, "write_csv", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(dsc=0.1)
+    with pytest.raises(records.RecordError, match="is no whole record"):
+        records.read(folder)
