@@ -8,7 +8,7 @@ CORES ?= 2
 BIN := .venv/bin
 # What the graph starts finds the same environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-OPTIONS := --cores $(CORES) --rerun-incomplete --config data=$(DATA) profile=$(PROFILE) seed=$(SEED)
+OPTIONS := --cores $(CORES) --rerun-incomplete --config data='$(DATA)' profile='$(PROFILE)' seed='$(SEED)'
 QUIET := --quiet host reason
 
 .DEFAULT_GOAL := help

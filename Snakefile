@@ -5,17 +5,29 @@
 """
 
 import os
+import sys
 from pathlib import Path
 
 from pneumo_lib import experiments, runs as run_files
+from pneumo_lib.errors import PneumoError
 
-DATA, PROFILE, SEED = config.get("data", "phantom"), config.get("profile", "demo"), int(config.get("seed", 0))
-PATIENTS, SPLIT = config.get("patients", ""), config.get("split", "auto")
+
+def quoted(text):
+    """A text as one word of a shell command, and with nothing in it that Snakemake would fill in."""
+    return "'" + text.replace("'", "'\"'\"'").replace("{", "{{").replace("}", "}}") + "'"
+
+
+# A folder named 2019 is a number to Snakemake.
+DATA, PATIENTS = str(config.get("data", "phantom")), str(config.get("patients", ""))
+PROFILE, SEED, SPLIT = config.get("profile", "demo"), config.get("seed", 0), config.get("split", "auto")
 EXPERIMENTS = list(experiments.EXPERIMENTS)
 STEPS = ["train", "sweep", "test"]
-RUN = run_files.start("exp1", DATA, PROFILE, SEED, SPLIT, PATIENTS)
+try:
+    RUN = run_files.start("exp1", DATA, PROFILE, SEED, SPLIT, PATIENTS)
+except PneumoError as error:
+    sys.exit(f"error: {error}")
 HERE = os.path.relpath(RUN.folder.parent.parent)
-COMMON = f"-p data '{DATA}' -p profile {PROFILE} -p seed {SEED} -p split {SPLIT} -p patients '{PATIENTS}'"
+COMMON = f"-p data {quoted(DATA)} -p profile {PROFILE} -p seed {SEED} -p split {SPLIT} -p patients {quoted(PATIENTS)}"
 # What people wrote; the rest of book/ is made by the build.
 MADE = {"_build", "generated", "runs", *(f"{name}.md" for name in EXPERIMENTS)}
 BOOK = [str(path) for path in Path("book").rglob("*.*") if not MADE & set(path.parts)]

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import papermill
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
 from traitlets.config import Config
@@ -29,9 +30,13 @@ def parameters_of(notebook: Path) -> dict[str, dict]:
     Raises:
         NotebookError: no such notebook.
     """
-    if not notebook.is_file():
-        raise NotebookError(f"{notebook} is no notebook; those of the project are in notebooks/.")
-    return papermill.inspect_notebook(str(notebook))
+    wrong = f"{notebook} is no notebook; those of the project are notebooks/*.ipynb."
+    if not notebook.is_file() or notebook.suffix != ".ipynb":
+        raise NotebookError(wrong)
+    try:
+        return papermill.inspect_notebook(str(notebook))
+    except Exception as error:  # a parser of whatever file was named raises anything
+        raise NotebookError(wrong) from error
 
 
 def checked(notebook: Path, given: dict[str, str]) -> dict[str, int | bool | str]:
@@ -63,9 +68,12 @@ def run(notebook: Path, output: Path, given: dict[str, str]) -> None:
     """Executes a notebook into `output`; a failed one is kept beside it as `NAME.failed.ipynb`, to look at.
 
     Raises:
-        NotebookError: see `checked`; or a cell failed: its error, in a sentence.
+        NotebookError: see `checked`; or a cell failed: its error, in a sentence; or the kernel died.
+        WriteError: the output cannot be written.
     """
     values = checked(notebook, given)
+    if output.is_dir():
+        raise NotebookError(f"{output} is a folder; name the notebook to write, for example {output / notebook.name}.")
     failed = output.with_suffix(".failed.ipynb")
     with atomic.replacing(output) as temporary, tempfile.TemporaryDirectory(prefix="kernel-") as sockets:
         try:
@@ -79,6 +87,8 @@ def run(notebook: Path, output: Path, given: dict[str, str]) -> None:
             raise NotebookError(
                 f"{notebook.name} stopped: {kind}{error.evalue} (the notebook so far: {failed})"
             ) from error
+        except DeadKernelError as error:
+            raise NotebookError(f"{notebook.name} stopped: its kernel died, most often for want of memory.") from error
     failed.unlink(missing_ok=True)
 
 
@@ -107,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         run(options.notebook, options.output, dict(options.parameters))
-    except NotebookError as error:
+    except PneumoError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

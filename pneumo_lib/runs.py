@@ -1,5 +1,6 @@
 """One run: an experiment, a data set, a profile and a seed, and the folder where all it makes is kept."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -122,8 +123,10 @@ class Run:
         """
         if not path.is_file():
             parameters = f"-p exp {experiment or self.experiment.name} -p profile {self.experiment.profile}"
-            parameters += f" -p data {self.source.root}" if self.source.root else ""
+            parameters += f" -p data {shlex.quote(str(self.source.root))}" if self.source.root else ""
             parameters += f" -p seed {self.seed}" if self.seed else ""
+            parameters += f" -p split {self.source.rule}" if self.source.rule != "auto" else ""
+            parameters += f" -p patients {shlex.quote(str(self.source.patients))}" if self.source.patients else ""
             raise RunError(
                 f"{paths.shown(path)} is missing; first run: papermill notebooks/{notebook}.ipynb "
                 f"runs/{experiment or self.experiment.name}-{notebook}.ipynb {parameters}"

@@ -1,7 +1,5 @@
 """What the sweep and the test share: a run's finished model, its predictions and its chosen thresholds."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import torch
@@ -23,6 +21,8 @@ def transforms(names: str) -> list[str]:
     Raises:
         TtaError: an unknown name; lists the valid ones.
     """
+    if not isinstance(names, str):
+        raise tta.TtaError(f"tta={names!r} is no text; give {', '.join(tta.TRANSFORMS)} with commas between, or none.")
     chosen = [name.strip() for name in names.split(",")] if names.strip() != "none" else []
     unknown = [name for name in chosen if name not in tta.TRANSFORMS]
     if unknown:
@@ -91,9 +91,9 @@ def load_choice(run: Run) -> tuple[Choice, list[str]]:
 
     Raises:
         RunError: no sweep yet; says how.
+        ChoiceError: damaged.
     """
-    found = json.loads(run.needs(run.folder / "thresholds.json", "sweep").read_text())
-    return sweep_result.choice_from(found), found["transforms"]
+    return sweep_result.read_choice(run.needs(run.folder / "thresholds.json", "sweep"))
 
 
 def gain_of_tta(run: Run, truth: np.ndarray, chosen: Choice, wanted: bool = True) -> pd.DataFrame | None:

@@ -1,12 +1,14 @@
 """What a sweep found: counts of every image and cell, their scores, and the choice of the best cell."""
 
+import json
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from pneumo_lib import metrics
+from pneumo_lib import metrics, paths
 from pneumo_lib.errors import PneumoError
 
 METRICS = {
@@ -29,11 +31,20 @@ class Choice(NamedTuple):
     rule: str = "component"
 
 
-def choice_from(found: dict) -> Choice:
-    """A choice as JSON keeps it (`Choice._asdict`, a pair as a list); files of older runs name no rule."""
-    removal = found["removal_threshold"]
-    pair = (float(removal[0]), int(removal[1])) if isinstance(removal, list) else removal
-    return Choice(found["binarization_threshold"], pair, found["score"], found.get("rule", "component"))
+def read_choice(path: Path) -> tuple[Choice, list[str]]:
+    """A choice as the sweep keeps it, and the augmentation it was made with; files of older runs name no rule.
+
+    Raises:
+        ChoiceError: damaged.
+    """
+    try:
+        found = json.loads(path.read_text())
+        removal = found["removal_threshold"]
+        pair = (float(removal[0]), int(removal[1])) if isinstance(removal, list) else int(removal)
+        rule = found.get("rule", "component")
+        return Choice(float(found["binarization_threshold"]), pair, found["score"], rule), list(found["transforms"])
+    except (OSError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise ChoiceError(f"{paths.shown(path)} is damaged; run notebooks/sweep.ipynb again.") from error
 
 
 class Counts(NamedTuple):

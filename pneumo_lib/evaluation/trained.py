@@ -1,6 +1,5 @@
 """A trained model in a folder: its network, the size it works at and the thresholds chosen for it."""
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +8,10 @@ from types import SimpleNamespace
 import torch
 from torch import nn
 
+from pneumo_lib import paths
 from pneumo_lib.errors import PneumoError
 from pneumo_lib.evaluation.fast import Fast
-from pneumo_lib.evaluation.sweep_result import choice_from
+from pneumo_lib.evaluation.sweep_result import read_choice
 from pneumo_lib.model import unet, weights
 
 
@@ -55,11 +55,11 @@ def load(
         device: None: the GPU if there is one.
 
     Raises:
-        ModelError: no folder, no weights, training that stopped before its last stage, or no thresholds; says how to
-            get them.
+        ModelError: no folder, no weights, training that stopped before its last stage, or no thresholds, and says how to
+            get them; thresholds that are none.
         WeightsError: a damaged file.
     """
-    folder = Path(folder)
+    folder = paths.given(folder)
     path = _last_stage(folder)
     settings = weights.about(path)["settings"]
     experiment, stage = settings["experiment"], settings["stage"]
@@ -93,15 +93,19 @@ def _thresholds(folder: Path, binarization_threshold: float | None, removal_thre
     """Thresholds, rule and augmentation: those given, the rest from the sweep's file."""
     given = {}
     if binarization_threshold is not None:
+        if not 0 <= binarization_threshold <= 1:
+            raise ModelError(f"binarization threshold {binarization_threshold} is none; give a number from 0 to 1.")
         given["binarization_threshold"] = binarization_threshold
     if removal_threshold is not None:
+        if removal_threshold < 0:
+            raise ModelError(f"removal threshold {removal_threshold} is none; give a number of pixels, 0 or more.")
         given |= {"removal_threshold": removal_threshold, "rule": "component"}
     if binarization_threshold is not None and removal_threshold is not None:
         return given
-    try:
-        found = json.loads((folder / "thresholds.json").read_text())
-    except FileNotFoundError:
+    path = folder / "thresholds.json"
+    if not path.is_file():
         raise ModelError(
             f"{folder} has no thresholds.json; run notebooks/sweep.ipynb for this model, or give both thresholds."
-        ) from None
-    return choice_from(found)._asdict() | {"transforms": found["transforms"]} | given
+        )
+    chosen, transforms = read_choice(path)
+    return chosen._asdict() | {"transforms": transforms} | given

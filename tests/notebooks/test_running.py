@@ -11,6 +11,7 @@ import pytest
 
 from pneumo_lib import notebook, runs
 from pneumo_lib.errors import PneumoError
+from pneumo_lib.evaluation import steps
 from pneumo_lib.report import page, records
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -171,3 +172,48 @@ def test_notebooks_side_by_side_keep_to_their_own_kernels(tmp_path):
     assert [process.wait(120) for process in started] == [0, 0]
     for x in (2, 3):
         assert nbformat.read(tmp_path / f"{x}.ipynb", as_version=4).cells[-1].outputs[0].text == f"{x}\n"
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "# %%\n1 + 1\n", "\0\1"])
+def test_what_is_no_notebook(tmp_path, content, capsys):
+    for name in ("a.ipynb", "a.py"):
+        (tmp_path / name).write_text(content)
+        assert notebook.main([str(tmp_path / name), str(tmp_path / "out.ipynb"), "-p", "x", "1"]) == 1
+        assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("output", "said"), [(".", "is a folder; name the notebook"), ("file/x.ipynb", "could not be written")]
+)
+def test_an_output_that_cannot_be(tmp_path, output, said, capsys):
+    (tmp_path / "file").write_text("")
+    assert notebook.main([str(NOTEBOOKS / "train.ipynb"), str(tmp_path / output)]) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_kernel_that_dies_is_a_sentence(tmp_path, capsys):
+    cells = [
+        nbformat.v4.new_code_cell("x = 1", metadata={"tags": ["parameters"]}),
+        nbformat.v4.new_code_cell("import os\nos._exit(9)"),
+    ]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "in.ipynb")
+    assert notebook.main([str(tmp_path / "in.ipynb"), str(tmp_path / "out.ipynb")]) == 1
+    assert "in.ipynb stopped: its kernel died" in capsys.readouterr().err and not (tmp_path / "out.ipynb").exists()
+
+
+def test_the_advice_repeats_every_parameter_that_chooses_the_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("PNEUMO_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "my data"
+    folder.mkdir()
+    (tmp_path / "map.csv").write_text("")
+    run = runs.start("exp1", str(folder), "smoke", 3, "deck", str(tmp_path / "map.csv"))
+    with pytest.raises(runs.RunError) as raised:
+        run.trained()
+    for part in (f"-p data '{folder}'", "-p seed 3", "-p split deck", f"-p patients {tmp_path / 'map.csv'}"):
+        assert part in str(raised.value)
+
+
+def test_the_sweeps_augmentation_is_a_text():
+    with pytest.raises(PneumoError, match="tta=5 is no text; give flip, contrast"):
+        steps.transforms(5)
