@@ -35,6 +35,17 @@ def to_uint8(stored: np.ndarray, dataset: Dataset) -> np.ndarray:
     return gray
 
 
+def stretched(values: np.ndarray) -> np.ndarray:
+    """Values of a picture with more than 8 bits → uint8, its own least to greatest as with such DICOM files (our choice).
+
+    Pictures often hold 10 or 12 bits in 16: taking the upper 8 would leave them all but black.
+
+    **Shape**: uint16 (H, W) → uint8 (H, W).
+    """
+    low, high = int(values.min()), int(values.max())
+    return np.rint((values - np.float32(low)) / max(high - low, 1) * 255).astype(np.uint8)
+
+
 def window(values: np.ndarray, center: float, width: float, function: str = "LINEAR") -> np.ndarray:
     """Values → 0..1 by a VOI window.
 

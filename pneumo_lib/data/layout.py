@@ -52,7 +52,7 @@ def find(root: Path) -> Files:
     if not root.is_dir():
         raise SiimError(f"{root} is no folder; give the folder that holds {LOOKED_FOR}.")
     files, dicom, png = Files(), [], []
-    for path in sorted(_walk(root)):
+    for path in sorted(walk(root)):
         suffix = path.suffix.lower()
         if path.name.startswith("._") or "__MACOSX" in path.relative_to(root).parts:
             files.leftovers.append(path.name)
@@ -74,12 +74,12 @@ def find(root: Path) -> Files:
     return files
 
 
-def is_safe_id(text: str) -> bool:
-    """Whether an id has only letters, digits, `_`, `.`, `-`: then it is harmless in a page and in a file name."""
-    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", text) is not None
+def walk(root: Path) -> Iterator[Path]:
+    """All files at or below a folder, in linked folders too.
 
-
-def _walk(root: Path) -> Iterator[Path]:
+    Raises:
+        SiimError: a folder that cannot be read.
+    """
     seen = set()
     for folder, below, names in os.walk(root, followlinks=True, onerror=_refuse):
         # Linked folders are followed (data often lies elsewhere), but each real one once, so that a loop ends.
@@ -89,6 +89,11 @@ def _walk(root: Path) -> Iterator[Path]:
             continue
         seen.add(real)
         yield from (Path(folder, name) for name in names)
+
+
+def is_safe_id(text: str) -> bool:
+    """Whether an id has only letters, digits, `_`, `.`, `-`: then it is harmless in a page and in a file name."""
+    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", text) is not None
 
 
 def _refuse(error: OSError) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pneumo_lib import paths
 from pneumo_lib.cores import usable_cores
-from pneumo_lib.data import dicom, layout, rle, table
+from pneumo_lib.data import dicom, grayscale, layout, rle, table
 from pneumo_lib.data.layout import SiimError
 
 __all__ = ["SiimError", "load_index", "read_image", "read_mask", "report"]
@@ -66,7 +66,10 @@ def read_image(path: str | Path) -> np.ndarray:
     Raises:
         DicomError, SiimError: unreadable.
     """
-    return _read_png(Path(path)) if Path(path).suffix.lower() == ".png" else dicom.read_image(path)
+    if Path(path).suffix.lower() != ".png":
+        return dicom.read_image(path)
+    image = _read_png(Path(path))
+    return image if image.dtype == np.uint8 else grayscale.stretched(image)
 
 
 def read_mask(row) -> np.ndarray:
@@ -182,8 +185,9 @@ def _header(path: str) -> dicom.Header | None:
         return None  # listed in the report; preparing names the file
 
 
-def _read_png(path: Path, how: int = cv2.IMREAD_GRAYSCALE) -> np.ndarray:
-    image = cv2.imread(str(path), how)
+def _read_png(path: Path) -> np.ndarray:
+    """uint8 or uint16 (H, W)."""
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
     if image is None:
         raise SiimError(f"{path} is no readable PNG; get it again or leave it out.")
     return image
@@ -191,7 +195,7 @@ def _read_png(path: Path, how: int = cv2.IMREAD_GRAYSCALE) -> np.ndarray:
 
 def _read_png_mask(path: Path) -> np.ndarray:
     """The mask of a PNG file in the challenge's frame: bool (1024, 1024); 0/1, 0/255 and 0/65535 files alike."""
-    image = _read_png(path, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+    image = _read_png(path)
     brightest = int(image.max())
     full = next(full for full in (1, 255, 65535) if brightest <= full)
     mask = image > full // 2

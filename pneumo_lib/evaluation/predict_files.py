@@ -59,10 +59,11 @@ def predict_files(
         Outcome; a file that cannot be read fails alone.
 
     Raises:
-        RadiographError: no X-ray, or predictions in `out` already.
+        RadiographError: no X-ray, none that can be read, or predictions in `out` already.
         SegmentationError: highdicom is missing.
+        WriteError: `out` cannot be written to, or the disk is full.
     """
-    out, files = Path(out), radiographs.find(sources)
+    out, files = paths.given(out), radiographs.find(sources)
     if (out / "predictions.csv").exists():
         raise radiographs.RadiographError(f"{out} holds predictions already; choose another folder.")
     if segmentation and not segmentation_object.available():
@@ -83,6 +84,9 @@ def predict_files(
                 _write_segmentation(out, name, xray, full, failures)
             rows.append(_row(name, xray, probability, full, model))
             masks.append({"ImageId": name, "EncodedPixels": rle.encode(full)})
+    if not rows:
+        first = next(iter(failures.values()))
+        raise radiographs.RadiographError(f"none of {len(files)} files can be read; the first: {first}")
     predictions = pd.DataFrame(rows)
     atomic.write_csv(out / "masks.csv", pd.DataFrame(masks))
     atomic.write_csv(out / "predictions.csv", predictions)
@@ -98,13 +102,18 @@ def from_parameters(xrays: str, model: str, out: str) -> tuple[Path, trained.Tra
         out: folder; "": `runs/predictions/` and the name of the X-rays.
 
     Raises:
-        PneumoError: nothing there, no finished model, or predictions in `out` already.
+        PneumoError: no text, nothing there, no finished model, or predictions in `out` already.
     """
+    for name, value in (("xrays", xrays), ("model", model), ("out", out)):
+        if not isinstance(value, str):
+            raise radiographs.RadiographError(
+                f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}"
+            )
     home = paths.home()
-    loaded = trained.load(Path(model).expanduser() if model else home / "runs" / "phantom-demo" / "exp4" / "seed0")
-    source = Path(xrays).expanduser() if xrays != "phantom" else phantom.write_dataset(home / "data" / "phantom-24", 24)
+    loaded = trained.load(model or home / "runs" / "phantom-demo" / "exp4" / "seed0")
+    source = paths.given(xrays) if xrays != "phantom" else phantom.write_dataset(home / "data" / "phantom-24", 24)
     radiographs.find([source])
-    folder = Path(out).expanduser() if out else home / "runs" / "predictions" / paths.slug(source.stem)
+    folder = paths.given(out) if out else home / "runs" / "predictions" / paths.slug(source.stem)
     if (folder / "predictions.csv").exists():
         raise radiographs.RadiographError(
             f"out={paths.shown(folder)} holds predictions already; choose another folder."
@@ -186,12 +195,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     for reason in found.failures.values():
         print(reason, file=sys.stderr)
-    positive = int(found.predictions["pneumothorax"].sum()) if len(found.predictions) else 0
+    positive = int(found.predictions["pneumothorax"].sum())
     print(
         f"{len(found.predictions)} X-rays predicted, {positive} with a pneumothorax, {len(found.failures)} with problems; "
         f"see {given.out}. Not for clinical use."
     )
-    return 0 if len(found.predictions) else 1
+    return 0
 
 
 if __name__ == "__main__":

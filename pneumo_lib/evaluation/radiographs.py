@@ -1,18 +1,23 @@
 """X-rays of one's own: DICOM and PNG files, found in folders and read one by one."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from pneumo_lib.data import dicom
+from pneumo_lib import paths
+from pneumo_lib.data import dicom, grayscale, layout
 from pneumo_lib.errors import PneumoError
 
 PICTURES = {".png", ".jpg", ".jpeg"}
 DICOMS = {".dcm", ".dicom"}
+LONGEST_NAME = 200
+"""Characters of a name, so that the endings of what is made of an X-ray have room."""
 
 
 class RadiographError(PneumoError):
@@ -41,25 +46,34 @@ class Radiograph:
 def find(sources: Iterable[str | os.PathLike]) -> dict[str, Path]:
     """The X-rays of files and folders, by a name for what is made of them.
 
-    Folders are searched with all theirs, for .dcm, .png and .jpg and for DICOM files without an ending; a file that is
-    named is taken whatever its ending. The name is the file's, without its ending, or its path where names repeat.
+    Folders are searched with all theirs, linked ones too, for .dcm, .png and .jpg and for DICOM files without an ending; a
+    file that is named is taken whatever its ending. The name is the file's, without its ending, or its path where names
+    repeat.
 
     Raises:
         RadiographError: a source that is missing, or no X-ray in any.
+        SiimError, PathError: a folder that cannot be read, a source that cannot be a path.
     """
-    paths = []
+    found, sources = [], list(sources)
     for source in map(Path, sources):
+        paths.given(source)
+        source = source.expanduser()
         if not source.exists():
             raise RadiographError(f"{source} is missing; pass a DICOM file, a PNG or a folder of them.")
-        paths += [source] if source.is_file() else sorted(path for path in source.rglob("*") if _is_radiograph(path))
-    paths = list(dict.fromkeys(paths))
-    if not paths:
-        raise RadiographError("there is no X-ray in the folders named; they should hold .dcm or .png files.")
-    stems = [_name(path) for path in paths]
-    named = {}
-    for stem, path in zip(stems, paths, strict=True):
-        name = stem if stems.count(stem) == 1 else "-".join(path.with_name(stem).parts).strip("/-")
-        named[name if name not in named else f"{name}-{path.suffix[1:]}"] = path
+        found += [source] if source.is_file() else sorted(filter(_is_radiograph, layout.walk(source)))
+    found = list(dict.fromkeys(found))
+    if not found:
+        raise RadiographError(
+            f"there is no X-ray in {', '.join(map(str, sources)) or 'no source'}; pass .dcm or .png files or folders of them."
+        )
+    stems = [_name(path) for path in found]
+    times, named = Counter(stems), {}
+    for stem, path in zip(stems, found, strict=True):
+        name = stem if times[stem] == 1 else "-".join(path.with_name(stem).parts).strip("/-")
+        # Bytes that are no text are written out: tables and terminals do not take them.
+        name = name.encode("utf-8", "backslashreplace").decode()[-LONGEST_NAME:]
+        others = (f"{name}-{number}" for number in count(2))
+        named[next(one for one in chain([name, f"{name}-{path.suffix[1:]}"], others) if one not in named)] = path
     return named
 
 
@@ -75,7 +89,7 @@ def read(path: Path) -> Radiograph:
     if picture is None:
         raise RadiographError(f"{path}: cannot be read as a picture; is the file cut off?")
     if picture.dtype == np.uint16:
-        picture = (picture >> 8).astype(np.uint8)
+        picture = grayscale.stretched(picture)
     return Radiograph(path, picture, float("nan"))
 
 
@@ -89,5 +103,8 @@ def _is_radiograph(path: Path) -> bool:
         return False
     if path.suffix.lower() in PICTURES | DICOMS:
         return True
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+    try:
+        with path.open("rb") as file:
+            return file.read(132)[128:] == b"DICM"
+    except OSError:
+        return True  # reading it says what is wrong

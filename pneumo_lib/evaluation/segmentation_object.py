@@ -63,7 +63,7 @@ def quiet() -> Iterator[None]:
 
 
 def _write(path: Path, mask: np.ndarray, source: Path) -> None:
-    image = pydicom.dcmread(source)
+    image = pydicom.dcmread(source, force=True)  # also one without preamble: its pixels have been read
     for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"):
         if not UID(str(image.get(keyword, ""))).is_valid:
             raise SegmentationError(f"{source}: has no valid {keyword}, so no DICOM Segmentation can refer to it.")

@@ -14,8 +14,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pneumo_lib import paths
 from pneumo_lib.atomic import replacing
 from pneumo_lib.data import rle
+from pneumo_lib.data.layout import is_safe_id
 from pneumo_lib.errors import PneumoError
 from pneumo_lib.evaluation import removal
 
@@ -48,8 +50,9 @@ def write(
     Raises:
         SubmissionError: the file exists, an id repeats or misses, the numbers of ids and masks differ, or a mask is
             not bool, not square or larger than 1024x1024. Nothing is written then.
+        WriteError: the disk is full, or the folder cannot be written to.
     """
-    path = Path(path)
+    path = paths.given(path)
     if path.exists():
         raise SubmissionError(f"{path} exists; remove it or choose another name.")
     ids = [str(i) for i in ids]
@@ -60,7 +63,7 @@ def write(
         mask = next(masks, None)
         if mask is None:
             raise SubmissionError(f"masks has {len(rows)} entries for {len(ids)} ids; pass one for each.")
-        mask = _checked(mask)
+        mask = _checked(image_id, mask)
         rows[image_id] = rle.encode(removal.to_shape(mask, (SIZE, SIZE))) if mask.any() else rle.EMPTY
     if next(masks, None) is not None:
         raise SubmissionError(f"masks has more than the {len(ids)} entries of ids; pass one for each.")
@@ -94,10 +97,12 @@ def check(path: str | os.PathLike, sample: str | os.PathLike | None = None) -> N
         raise SubmissionError(f"{path} does not follow the order of {sample}; write it again with that sample.")
 
 
-def _checked(mask: np.ndarray) -> np.ndarray:
+def _checked(image_id: str, mask: np.ndarray) -> np.ndarray:
     mask = np.asarray(mask)
     if mask.dtype != bool or mask.ndim != 2 or mask.shape[0] != mask.shape[1] or not 0 < len(mask) <= SIZE:
-        raise SubmissionError(f"a mask is {mask.dtype} {mask.shape}; pass square bool masks of at most {SIZE} pixels.")
+        raise SubmissionError(
+            f"the mask of {image_id} is {mask.dtype} {mask.shape}; pass square bool masks of at most {SIZE} pixels."
+        )
     return mask
 
 
@@ -137,14 +142,8 @@ def from_predictions(
     Raises:
         SubmissionError: no predictions there, an image of the sample without one, or as in `write`.
     """
-    folder = Path(folder)
-    table = folder / "masks.csv"
-    if not table.is_file():
-        raise SubmissionError(
-            f"{folder} holds no predictions; run python -m pneumo_lib.evaluation.predict_files first."
-        )
-    with table.open(newline="") as file:
-        predicted = [row["ImageId"] for row in csv.DictReader(file)]
+    folder = paths.given(folder)
+    predicted = _predicted(folder)
     ids = predicted if sample is None else _wanted(sample)
     found = set(predicted)
     missing = [] if fill else [image_id for image_id in ids if image_id not in found]
@@ -154,6 +153,23 @@ def from_predictions(
             "empty (--fill)."
         )
     return write(path, ids, _masks(folder, ids, found), sample)
+
+
+def _predicted(folder: Path) -> list[str]:
+    """The names in a folder's `masks.csv`; each is that of a file in `mask/` and leads nowhere else."""
+    table = folder / "masks.csv"
+    if not table.is_file():
+        raise SubmissionError(
+            f"{folder} holds no predictions; run python -m pneumo_lib.evaluation.predict_files first."
+        )
+    try:
+        with table.open(newline="") as file:
+            names = [row[HEADER[0]] for row in csv.DictReader(file)]
+    except (OSError, UnicodeDecodeError, csv.Error, KeyError):
+        names = []
+    if not names or any(name is None or Path(name).name != name for name in names):
+        raise SubmissionError(f"{table} is no table of predictions; predict the X-rays again.")
+    return names
 
 
 def _masks(folder: Path, ids: list[str], predicted: set[str]) -> Iterator[np.ndarray]:
@@ -172,7 +188,12 @@ def _wanted(sample: str | os.PathLike) -> list[str]:
             wanted = list(dict.fromkeys(row[0].strip() for row in csv.reader(file) if row))
     except OSError as error:
         raise SubmissionError(f"{sample} cannot be read ({error.strerror}); pass the challenge's sample.") from None
-    return [i for i in wanted if i != HEADER[0]]
+    except (UnicodeDecodeError, csv.Error):
+        wanted = []
+    wanted = [i for i in wanted if i != HEADER[0]]
+    if not wanted or not all(map(is_safe_id, wanted)):
+        raise SubmissionError(f"{sample} is no CSV of image ids; pass the challenge's sample submission.")
+    return wanted
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 import warnings
 
 import cv2
@@ -13,6 +15,7 @@ from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian,
 from pneumo_lib import experiments
 from pneumo_lib.data import rle
 from pneumo_lib.data.resize import resize_image
+from pneumo_lib.errors import PneumoError
 from pneumo_lib.evaluation import predict_files, radiographs, removal, segmentation_object, trained, tta
 from pneumo_lib.evaluation.radiographs import RadiographError
 from pneumo_lib.evaluation.trained import ModelError
@@ -168,7 +171,7 @@ def test_a_model_that_is_not_there_says_how_to_get_it(tmp_path, run_folder):
 def test_nothing_to_read(tmp_path):
     with pytest.raises(RadiographError, match="is missing; pass a DICOM"):
         radiographs.find([tmp_path / "nowhere"])
-    with pytest.raises(RadiographError, match="no X-ray in the folders"):
+    with pytest.raises(RadiographError, match="there is no X-ray in .*; pass .dcm or .png files"):
         radiographs.find([tmp_path])
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"nothing")
@@ -176,3 +179,75 @@ def test_nothing_to_read(tmp_path):
         radiographs.read(broken)
     cv2.imwrite(str(tmp_path / "deep.png"), np.array([[0, 65535]], np.uint16))
     assert radiographs.read(tmp_path / "deep.png").image.tolist() == [[0, 255]]
+
+
+def test_linked_folders_are_searched_and_unreadable_files_named(tmp_path, xray):
+    write_dicom(tmp_path / "elsewhere" / "a.dcm", xray)
+    (tmp_path / "sources").mkdir()
+    (tmp_path / "sources" / "link").symlink_to(tmp_path / "elsewhere")
+    assert list(radiographs.find([tmp_path / "sources"])) == ["a"]
+
+
+def test_every_x_ray_has_a_name_of_its_own(tmp_path, xray, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a/b/x.png", "a-b/x.png", "a/b-x.png", "a-b-x.png", "x.png"):
+        write_dicom(tmp_path / "in" / name, xray)
+    named = radiographs.find(["in"])
+    assert len(set(named)) == len(set(named.values())) == 5
+    long = tmp_path / ("d" * 150) / ("e" * 150) / "x.png"
+    write_dicom(long, xray)
+    assert max(map(len, radiographs.find([long, "in"]))) <= radiographs.LONGEST_NAME
+
+
+def test_a_name_that_is_no_text_can_be_written_to_a_table(tmp_path, xray):
+    write_dicom(tmp_path / "a.dcm", xray).rename(os.fsdecode(os.fsencode(tmp_path) + b"/b\xff.dcm"))
+    assert list(radiographs.find([tmp_path])) == [r"b\udcff"]
+
+
+def test_pictures_of_12_bits_in_16_are_not_dark(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.array([[0, 1000, 4095]], np.uint16))
+    assert radiographs.read(tmp_path / "a.png").image.tolist() == [[0, 62, 255]]
+
+
+def test_nothing_is_left_where_no_file_can_be_read(run_folder, tmp_path, capsys):
+    (tmp_path / "a.dcm").write_text("no X-ray")
+    out = tmp_path / "out"
+    for _ in range(2):  # the second time as well, for there are no predictions yet
+        assert predict_files.main([str(tmp_path / "a.dcm"), "--model", str(run_folder), "--out", str(out)]) == 1
+        assert "none of 1 files can be read; the first: " in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_place_that_takes_no_files_is_a_sentence(run_folder, tmp_path, xray, capsys):
+    (tmp_path / "file").write_text("")
+    source = write_dicom(tmp_path / "a.dcm", xray)
+    assert predict_files.main([str(source), "--model", str(run_folder), "--out", str(tmp_path / "file")]) == 1
+    assert "could not be written (there is a file where" in capsys.readouterr().err
+
+
+def test_a_segmentation_of_a_file_without_preamble(run_folder, tmp_path, xray):
+    source = write_dicom(tmp_path / "a.dcm", xray)
+    source.write_bytes(source.read_bytes()[132:])
+    found = predict_files.predict_files([source], trained.load(run_folder), tmp_path / "out", progress=False)
+    assert not found.failures and (tmp_path / "out" / "segmentation" / "a.dcm").is_file()
+
+
+@pytest.mark.parametrize(("b", "r"), [(5.0, None), (-0.1, 10), (float("nan"), 0), (0.5, -1)])
+def test_thresholds_that_are_none(run_folder, b, r):
+    with pytest.raises(ModelError, match="threshold .* is none; give a number"):
+        trained.load(run_folder, b, r)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"removal_threshold": "many"}'])
+def test_damaged_thresholds(run_folder, tmp_path, text):
+    shutil.copytree(run_folder, tmp_path / "run")
+    (tmp_path / "run" / "thresholds.json").write_text(text)
+    with pytest.raises(PneumoError, match=r"thresholds.json is damaged; run notebooks/sweep.ipynb again"):
+        trained.load(tmp_path / "run")
+
+
+@pytest.mark.parametrize("name", ["xrays", "model", "out"])
+def test_parameters_of_the_notebook_are_texts(name):
+    given = {"xrays": "phantom", "model": "", "out": ""} | {name: 5}
+    with pytest.raises(RadiographError, match=f"{name}=5 is no text; with papermill, pass it as: -r {name} 5"):
+        predict_files.from_parameters(**given)

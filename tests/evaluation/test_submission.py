@@ -129,3 +129,39 @@ def test_the_command_takes_what_predict_files_wrote(tmp_path, capsys):
     assert submission.main([*arguments, "--fill"]) == 1 and "exists; remove it" in capsys.readouterr().err
     assert submission.main([str(tmp_path), str(tmp_path / "t.csv")]) == 1
     assert "run python -m pneumo_lib.evaluation.predict_files" in capsys.readouterr().err
+
+
+def predictions(folder, table="ImageId,EncodedPixels\na,-1\n"):
+    (folder / "mask").mkdir(parents=True)
+    cv2.imwrite(str(folder / "mask" / "a.png"), np.zeros((64, 64), np.uint8))
+    (folder / "masks.csv").write_bytes(table.encode("latin-1"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "table",
+    ["", "a,b\n1,2\n", "ImageId,EncodedPixels\n", "ImageId\n../mask/a\n", "ImageId\n/etc/x\n", "Image\xe9,b\n1,2\n"],
+)
+def test_a_table_that_is_none_of_predictions(tmp_path, table):
+    with pytest.raises(SubmissionError, match="masks.csv is no table of predictions; predict the X-rays again"):
+        submission.from_predictions(predictions(tmp_path / "p", table), tmp_path / "out.csv")
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("sample", ["", "ImageId,EncodedPixels\n", "\x00\x00\n", "a b,-1\n", "\xff\xfe\n"])
+def test_a_sample_that_is_none(tmp_path, sample):
+    (tmp_path / "sample.csv").write_bytes(sample.encode("latin-1"))
+    with pytest.raises(SubmissionError, match="is no CSV of image ids"):
+        submission.from_predictions(predictions(tmp_path / "p"), tmp_path / "out.csv", tmp_path / "sample.csv")
+
+
+def test_a_mask_of_the_wrong_shape_is_named(tmp_path):
+    with pytest.raises(SubmissionError, match=r"the mask of b is bool \(2, 3\)"):
+        submission.write(tmp_path / "out.csv", ["a", "b"], [np.ones((2, 2), bool), np.ones((2, 3), bool)])
+
+
+def test_a_place_that_takes_no_file(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    folder = predictions(tmp_path / "p")
+    assert submission.main([str(folder), str(tmp_path / "file" / "out.csv")]) == 1
+    assert "could not be written" in capsys.readouterr().err
