@@ -13,6 +13,7 @@ from skimage import measure
 from torchmetrics.functional import classification as oracle
 
 from pneumo_lib import metrics
+from pneumo_lib.data import dicom
 from pneumo_lib.metrics import MetricError
 
 NAN = float("nan")
@@ -343,3 +344,12 @@ def test_subgroups_by_hand():
     ]
     with pytest.raises(MetricError, match="for 6 rows"):
         metrics.subgroups([1.0], index)
+
+
+def test_the_oldest_age_of_a_header_has_a_band():
+    assert metrics.attributes(pd.DataFrame({"age_years": [dicom.OLDEST_YEARS, dicom.OLDEST_YEARS + 1.0]}))[
+        "age"
+    ].tolist() == [
+        "80+",
+        "unknown",
+    ]

@@ -19,7 +19,7 @@ def transforms(names: str) -> list[str]:
     """The test-time augmentation of a notebook's parameter: names with commas between, or "none".
 
     Raises:
-        TtaError: an unknown name; lists the valid ones.
+        TtaError: an unknown name, and lists the valid ones; a name twice; no text.
     """
     if not isinstance(names, str):
         raise tta.TtaError(f"tta={names!r} is no text; give {', '.join(tta.TRANSFORMS)} with commas between, or none.")
@@ -27,6 +27,8 @@ def transforms(names: str) -> list[str]:
     unknown = [name for name in chosen if name not in tta.TRANSFORMS]
     if unknown:
         raise tta.TtaError(f"tta={unknown[0]!r} is no transform; choose of {', '.join(tta.TRANSFORMS)}, or none.")
+    if len(set(chosen)) < len(chosen):
+        raise tta.TtaError(f"tta={names!r} names a transform twice, which would vote twice; name each once.")
     return chosen
 
 

@@ -61,8 +61,11 @@ def load(
     """
     folder = paths.given(folder)
     path = _last_stage(folder)
-    settings = weights.about(path)["settings"]
-    experiment, stage = settings["experiment"], settings["stage"]
+    try:
+        settings = weights.about(path)["settings"]
+        experiment, stage = settings["experiment"], settings["stage"]
+    except (KeyError, TypeError) as error:
+        raise ModelError(f"{path} does not say which experiment it is of; train it with this package.") from error
     if stage == 1 and experiment["stage2"]:
         raise ModelError(f"{folder} holds the first of two stages only; finish the training of {experiment['name']}.")
     network = unet.build(SimpleNamespace(channels=experiment["channels"]), pretrained=False)

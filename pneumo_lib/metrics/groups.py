@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 from pneumo_lib.metrics.bootstrap import bootstrap_interval
 from pneumo_lib.metrics.overlap import MetricError
 
-AGE_BANDS = (0, 18, 40, 60, 80, 111)
-"""Years; each band holds its lower end. Ages from 111 on are typing errors (the challenge has 152 and 413): unknown."""
+AGE_BANDS = (0, 18, 40, 60, 80, 121)
+"""Years; each band holds its lower end. Ages above 120, `data.dicom.OLDEST_YEARS`, are typing errors: unknown."""
 
 UNKNOWN = "unknown"
 

@@ -70,7 +70,7 @@ def load_start(path: Path, model: nn.Module) -> nn.Module:
     whole = any(name.startswith("decoder.") for name in state)
     state = {name: tensor for name, tensor in state.items() if not name.startswith("fc.")}
     first = state.get(_FIRST)
-    if first is not None and first.shape[1] == 3 and model.channels == 1:
+    if first is not None and first.ndim == 4 and first.shape[1] == 3 and model.channels == 1:
         state[_FIRST] = first.sum(1, keepdim=True)
     outside = ("decoder.", "segmentation_head.")
     try:

@@ -251,3 +251,10 @@ def test_parameters_of_the_notebook_are_texts(name):
     given = {"xrays": "phantom", "model": "", "out": ""} | {name: 5}
     with pytest.raises(RadiographError, match=f"{name}=5 is no text; with papermill, pass it as: -r {name} 5"):
         predict_files.from_parameters(**given)
+
+
+@pytest.mark.parametrize("about", [{}, {"settings": 5}, {"settings": {"stage": 1}}])
+def test_weights_that_do_not_say_what_they_are(tmp_path, about):
+    weights.write(tmp_path / "stage1.safetensors", torch.nn.Linear(1, 1), about)
+    with pytest.raises(ModelError, match="stage1.safetensors does not say which experiment it is of"):
+        trained.load(tmp_path)

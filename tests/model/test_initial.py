@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import segmentation_models_pytorch as smp
@@ -139,3 +140,10 @@ def test_exported_weights_load_in_both_libraries(tmp_path):
         expected = model(images)
         assert torch.equal(theirs(images), expected) and torch.equal(ours(images), expected)
     assert weights.about(folder / "model.safetensors") == weights.about(path)
+
+
+def test_a_first_layer_of_another_shape_is_named(tmp_path):
+    save_file({"conv1.weight": torch.zeros(3)}, tmp_path / "w.safetensors")
+    model = unet.build(SimpleNamespace(channels=1), pretrained=False)
+    with pytest.raises(unet.WeightsError, match="in its shapes"):
+        weights.load_start(tmp_path / "w.safetensors", model)

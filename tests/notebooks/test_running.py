@@ -217,3 +217,8 @@ def test_the_advice_repeats_every_parameter_that_chooses_the_folder(tmp_path, mo
 def test_the_sweeps_augmentation_is_a_text():
     with pytest.raises(PneumoError, match="tta=5 is no text; give flip, contrast"):
         steps.transforms(5)
+
+
+def test_a_transform_twice_is_refused():
+    with pytest.raises(PneumoError, match="names a transform twice"):
+        steps.transforms("flip, flip")
