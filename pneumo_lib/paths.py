@@ -15,7 +15,7 @@ class PathError(PneumoError):
 def home() -> Path:
     """Folder that holds `data/`, `runs/` and `results/`: PNEUMO_HOME, else the repository, else the working directory."""
     if chosen := os.environ.get("PNEUMO_HOME"):
-        return Path(chosen).expanduser().resolve()
+        return given(chosen).resolve()
     repository = Path(__file__).resolve().parent.parent
     return repository if (repository / "pyproject.toml").is_file() else Path.cwd()
 

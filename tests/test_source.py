@@ -87,3 +87,9 @@ def test_a_link_to_itself_is_no_folder(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(paths.PathError, match="levels of symbolic links"):
         source.open_source(str(tmp_path / "loop"), SMOKE)
+
+
+def test_a_home_of_nobody_is_a_sentence(monkeypatch):
+    monkeypatch.setenv("PNEUMO_HOME", "~nobody-of-that-name/x")
+    with pytest.raises(paths.PathError, match="begins with the home folder of a user that is not known"):
+        paths.home()

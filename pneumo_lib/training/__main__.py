@@ -29,7 +29,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--accumulate", type=int, default=1, help="forward passes an optimiser step (default: 1)")
     parser.add_argument("--force", action="store_true", help="train from the beginning whatever is there")
     options = vars(parser.parse_args(arguments))
-    force, accumulate = options.pop("force"), options.pop("accumulate")
     try:
         run = runs.start(**options)
         first = run.first_stage()
@@ -39,9 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
             run.folder,
             run.seed,
             first,
-            force,
+            options["force"],
             initial=run.initial,
-            accumulate=accumulate,
+            accumulate=options["accumulate"],
             precision=options["precision"],
         )
     except PneumoError as error:
