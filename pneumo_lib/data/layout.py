@@ -43,7 +43,7 @@ def find(root: Path) -> Files:
     """The files of a copy of SIIM-ACR at or below `root`, whichever layout it has.
 
     Stems that stand for the same image twice (copies of equal size) count once, the first path in order. Left out and
-    listed: archive leftovers (`__MACOSX/`, `._*`), stems with other characters than letters, digits, `_`, `.`, `-`, and
+    listed: archive leftovers (`__MACOSX/`) and hidden files, stems with other characters than letters, digits, `_`, `.`, `-`, and
     PNG files beside DICOM files or beside a mirror's folders.
 
     Raises:
@@ -54,7 +54,7 @@ def find(root: Path) -> Files:
     files, dicom, png = Files(), [], []
     for path in sorted(walk(root)):
         suffix = path.suffix.lower()
-        if path.name.startswith("._") or "__MACOSX" in path.relative_to(root).parts:
+        if path.name.startswith(".") or "__MACOSX" in path.relative_to(root).parts:
             files.leftovers.append(path.name)
         elif suffix == ".dcm":
             dicom.append(path)

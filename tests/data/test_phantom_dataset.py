@@ -1,6 +1,7 @@
 """The phantom data set on disk: layout, header, resuming, quirks."""
 
 import csv
+import errno
 import hashlib
 import json
 import signal
@@ -8,11 +9,13 @@ import subprocess
 import sys
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 
+from pneumo_lib.atomic import WriteError
 from pneumo_lib.data import phantom, rle, siim
 from pneumo_lib.data.phantom import cohort
 from pneumo_lib.data.phantom.dataset import VERSION
@@ -168,3 +171,20 @@ def test_a_set_of_an_older_generator_is_refused_by_name(dataset, tmp_path):
     (tmp_path / "dataset.json").write_text(json.dumps(old))
     with pytest.raises(phantom.PhantomError, match=f"generator version 1, and this is version {VERSION}.*delete"):
         phantom.write_dataset(tmp_path, N_IMAGES, seed=5)
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence_and_leaves_nothing(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(WriteError, match="file.*could not be written"):
+        phantom.write_dataset(tmp_path / "file" / "set", 2, progress=False)
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_no_half_file(tmp_path, monkeypatch):
+    def full(self, path, **_):
+        Path(path).write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(pydicom.FileDataset, "save_as", full)
+    with pytest.raises(WriteError, match=r"\.dcm could not be written \(No space left"):
+        phantom.write_dataset(tmp_path / "set", 1, workers=1, progress=False)
+    assert [path.name for path in (tmp_path / "set").rglob("*") if path.is_file()] == ["dataset.partial.json"]

@@ -1,7 +1,6 @@
 """A phantom data set on disk, in the challenge's stage-1 layout."""
 
 import json
-import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -10,6 +9,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from pneumo_lib import atomic
 from pneumo_lib.cores import usable_cores
 from pneumo_lib.data import rle
 from pneumo_lib.data.phantom import dicom
@@ -59,6 +59,7 @@ def write_dataset(
 
     Raises:
         PhantomError: `n_images`, `seed` or `workers` out of range, or `root` holds something else or another phantom set.
+        WriteError: no room, or `root` cannot be written to.
     """
     root = Path(root)
     wanted = _wanted(n_images, seed, quirks)
@@ -185,7 +186,5 @@ def _split(code: str) -> list[str]:
 
 
 def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(text.encode())
-    temporary.replace(path)
+    with atomic.replacing(path) as temporary:
+        temporary.write_bytes(text.encode())

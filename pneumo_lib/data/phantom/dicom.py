@@ -1,7 +1,6 @@
 """One phantom as a DICOM file with the header of the challenge's stage-1 files."""
 
 import hashlib
-import os
 from pathlib import Path
 
 import cv2
@@ -9,6 +8,8 @@ import numpy as np
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
+
+from pneumo_lib import atomic
 
 JPEG_QUALITY = 92
 """Gives files of about the real ones' size (110-175 kB)."""
@@ -64,10 +65,8 @@ def write(path: Path, phantom, seed: int) -> None:
     data.PixelData = encapsulate([_jpeg(phantom.image)])
     data["PixelData"].VR = "OB"
     data["PixelData"].is_undefined_length = True
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    data.save_as(temporary, enforce_file_format=True)
-    temporary.replace(path)
+    with atomic.replacing(path) as temporary:
+        data.save_as(temporary, enforce_file_format=True)
 
 
 def _jpeg(image: np.ndarray) -> bytes:
