@@ -43,8 +43,8 @@ def find(root: Path) -> Files:
     """The files of a copy of SIIM-ACR at or below `root`, whichever layout it has.
 
     Stems that stand for the same image twice (copies of equal size) count once, the first path in order. Left out and
-    listed: archive leftovers (`__MACOSX/`) and hidden files, stems with other characters than letters, digits, `_`, `.`, `-`, and
-    PNG files beside DICOM files or beside a mirror's folders.
+    listed: archive leftovers (`__MACOSX/`) and hidden files, stems with other characters than letters, digits, `_`, `.`,
+    `-`, and PNG files beside DICOM files or beside a mirror's folders.
 
     Raises:
         SiimError: no such folder, one that cannot be read, nothing that fits, or two different files for one image.
