@@ -6,6 +6,7 @@
 
 import os
 import sys
+import zlib
 from pathlib import Path
 
 from pneumo_lib import experiments, runs as run_files
@@ -15,6 +16,11 @@ from pneumo_lib.errors import PneumoError
 def quoted(text):
     """A text as one word of a shell command, and with nothing in it that Snakemake would fill in."""
     return "'" + text.replace("'", "'\"'\"'").replace("{", "{{").replace("}", "}}") + "'"
+
+
+def digest(files):
+    """One number for the contents and names of files."""
+    return zlib.crc32(b"".join(str(path).encode() + path.read_bytes() for path in sorted(files) if path.is_file()))
 
 
 # A folder named 2019 is a number to Snakemake.
@@ -28,9 +34,10 @@ except PneumoError as error:
     sys.exit(f"error: {error}")
 HERE = os.path.relpath(RUN.folder.parent.parent)
 COMMON = f"-p data {quoted(DATA)} -p profile {PROFILE} -p seed {SEED} -p split {SPLIT} -p patients {quoted(PATIENTS)}"
-# What people wrote; the rest of book/ is made by the build.
+# What the book is made from beside the runs; the rest of book/ is made by the build.
 MADE = {"_build", "generated", "runs", *(f"{name}.md" for name in EXPERIMENTS)}
-BOOK = [str(path) for path in Path("book").rglob("*.*") if not MADE & set(path.parts)]
+BOOK = [path for folder in ("book", "results") for path in Path(folder).rglob("*.*") if not MADE & set(path.parts)]
+BOOK += [Path("_config.yml"), Path("_toc.yml"), *Path("pneumo_lib").rglob("*.py")]
 # At the paper's scale a sweep fills a machine; at the others it is mostly imports, and two run side by side.
 EVALUATION_CORES = workflow.cores if PROFILE == "paper" else 1
 NOTEBOOK = "python -m pneumo_lib.notebook {input.source} {output} -p exp {wildcards.exp} " + COMMON
@@ -52,11 +59,11 @@ rule book:
         notebooks=expand(f"{HERE}/{{exp}}/seed{SEED}/{{step}}.ipynb", exp=EXPERIMENTS, step=STEPS),
         data=f"{HERE}/data.ipynb",
         records=expand(f"{HERE}/{{exp}}/seed{SEED}/record.json", exp=EXPERIMENTS),
-        sources=BOOK,
-        config=["_config.yml", "_toc.yml"],
-        code=[str(path) for path in Path("pneumo_lib").rglob("*.py")],
     output:
         "book/_build/html/index.html",
+    params:
+        # As one number, since a failure lists every input.
+        made_from=digest(BOOK),
     shell:
         "PNEUMO_RECORDS={HERE} jupyter-book build . --path-output book -W --keep-going -q"
 

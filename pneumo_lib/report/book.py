@@ -16,10 +16,12 @@ from pathlib import Path
 
 import matplotlib
 from docutils import nodes
+from sphinx.errors import ExtensionError
 
 import pneumo_lib
 from pneumo_lib import atomic, paths
 from pneumo_lib.data.source import PHANTOM
+from pneumo_lib.errors import PneumoError
 from pneumo_lib.experiments import EXPERIMENTS
 from pneumo_lib.report import blocks, comparison, experiment_pages, launch, page, records
 from pneumo_lib.report.markdown import command
@@ -44,9 +46,13 @@ def setup(app) -> dict:
 
 
 def _write(app, config) -> None:
-    config.myst_substitutions = blocks.substitutions() | config.myst_substitutions
-    config.html_theme_options = config.html_theme_options | {"extra_footer": footer()}
-    write(Path(app.srcdir) / "book")
+    try:
+        config.myst_substitutions = blocks.substitutions() | config.myst_substitutions
+        config.html_theme_options = config.html_theme_options | {"extra_footer": footer()}
+        write(Path(app.srcdir) / "book")
+    except PneumoError as error:
+        # As a sentence; anything else Sphinx reports with the names of its own functions.
+        raise ExtensionError(str(error)) from error
 
 
 def footer() -> str:
