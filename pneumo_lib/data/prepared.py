@@ -104,9 +104,11 @@ def prepare_sizes(
     missing = [size for size in folders if not _is_done(folders[size], made_from | {"size": size}, index, on_error)]
     if missing:
         with _locked([folders[size] for size in missing], progress):
-            # Another process may have finished them in the meantime.
+            # Another process may have finished them in the meantime, or only their tables are out of date.
             missing = [
-                size for size in missing if not _is_done(folders[size], made_from | {"size": size}, index, on_error)
+                size
+                for size in missing
+                if not _is_done(folders[size], made_from | {"size": size}, index, on_error, update=True)
             ]
             stores = {
                 size: Store(folders[size], size, made_from | {"size": size}, on_error == "skip") for size in missing
@@ -160,8 +162,12 @@ def _check_arguments(index: pd.DataFrame, folders: dict, workers: int | None, on
         raise PreparedError("The index is empty; there is nothing to prepare.")
 
 
-def _is_done(folder: Path, made_from: dict, index: pd.DataFrame, on_error: str) -> bool:
-    """Whether the folder is complete and of this origin; brings its table up to date, should patients be known now."""
+def _is_done(folder: Path, made_from: dict, index: pd.DataFrame, on_error: str, update: bool = False) -> bool:
+    """Whether the folder is complete, of this origin, and its table up to date, should patients be known now.
+
+    Args:
+        update: bring the table up to date; the folder must be locked.
+    """
     manifest = read_manifest(folder)
     if manifest is None:
         return False
@@ -174,6 +180,8 @@ def _is_done(folder: Path, made_from: dict, index: pd.DataFrame, on_error: str) 
             "mend them and delete the folder, or pass on_error='skip'."
         )
     if not zlib.crc32(_index_csv(index, skipped)) == manifest["index"] == _crc(folder / "index.csv"):
+        if not update:
+            return False
         _write_index(folder, manifest, index, skipped)
     return True
 
