@@ -1,7 +1,18 @@
 """Tables and sentences of the book that come from the registry, the paper's tables and the records."""
 
 from pneumo_lib.experiments import EXPERIMENTS, PROFILES
-from pneumo_lib.report import comparison, experiment_pages, launch, paper, reference, repeats, scores, silver, tta_gain
+from pneumo_lib.report import (
+    comparison,
+    experiment_pages,
+    launch,
+    paper,
+    reference,
+    repeats,
+    scores,
+    silver,
+    tta_gain,
+    verdict,
+)
 from pneumo_lib.report.markdown import figure, table
 from pneumo_lib.report.records import Record
 
@@ -53,7 +64,7 @@ def write_all(sets: dict[str, list[Record]], silver_sets: dict[str, list[Record]
     """Every block by the name of its file; `silver_sets` are the runs on silver labels."""
     first = next(iter(sets.values()), [])
     return {
-        "verdict": comparison.verdict(first) + "\n",
+        "verdict": verdict.verdict(first) + "\n",
         "answer": _answer(first),
         "stage1": _each(sets, lambda found: comparison.stage_table(found, 1), "IoU after stage 1 (256 pixels)"),
         "stage2": _each(sets, lambda found: comparison.stage_table(found, 2), "IoU after stage 2 (512 pixels)"),

@@ -23,7 +23,7 @@ from pneumo_lib import atomic, paths
 from pneumo_lib.data.source import PHANTOM
 from pneumo_lib.errors import PneumoError
 from pneumo_lib.experiments import EXPERIMENTS
-from pneumo_lib.report import blocks, comparison, experiment_pages, launch, page, records
+from pneumo_lib.report import blocks, comparison, experiment_pages, launch, page, records, verdict
 from pneumo_lib.report.markdown import command
 
 STEPS = ("train", "sweep", "test")
@@ -144,7 +144,7 @@ def _explorer(book: Path, sets: dict) -> None:
     found = [record for records in sets.values() for record in records]
     candidates = [record for record in found if (record.folder / "test.npy").is_file()]
     if candidates:
-        best = comparison.best(candidates)
+        best = verdict.best(candidates)
         if not script.is_file() or script.stat().st_mtime < (best.folder / "record.json").stat().st_mtime:
             from pneumo_lib.report import explorer
 

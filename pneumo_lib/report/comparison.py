@@ -1,4 +1,4 @@
-"""Paper, deck and this run side by side: the tables and the verdict of the book and the README."""
+"""Paper, deck and this run side by side: the tables of the book and the README."""
 
 import os
 from pathlib import Path
@@ -117,10 +117,9 @@ def pairs_table(found: list[Record]) -> pd.DataFrame:
     """
     rows, names = {}, [name for name in EXPERIMENTS if any(record.name == name for record in found)]
     for before, after in zip(names, names[1:], strict=False):
-        images = [_mean_over_seeds([record for record in found if record.name == name]) for name in (after, before)]
-        both = images[0].join(images[1]["dsc"].rename("dsc_before"), how="inner")
+        both = side_by_side(found, after, before)
         if len(both):
-            gain = metrics.paired_bootstrap(both["dsc"], both["dsc_before"], both["patient_id"])
+            gain = metrics.paired_bootstrap(both["dsc"], both["dsc_other"], both["patient_id"])
             rows[f"{after}\u00a0\u2212\u00a0{before}"] = {
                 "gain in mean DSC": scores.interval_text(gain),
                 "images": len(both),
@@ -129,9 +128,16 @@ def pairs_table(found: list[Record]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _mean_over_seeds(seeds: list[Record]) -> pd.DataFrame:
+def side_by_side(found: list[Record], name: str, other: str) -> pd.DataFrame:
+    """DSC of two pipelines on the test images of both, the mean over each one's seeds: `dsc`, `dsc_other`, `patient_id`."""
+    mine, theirs = (mean_over_seeds([record for record in found if record.name == one]) for one in (name, other))
+    return mine.join(theirs["dsc"].rename("dsc_other"), how="inner")
+
+
+def mean_over_seeds(seeds: list[Record]) -> pd.DataFrame:
+    """One row a test image: `dsc`, the mean over the seeds, with `patient_id` and `truth_px`."""
     images = pd.concat([record.per_image for record in seeds]).groupby("image_id")
-    return images.agg({"dsc": "mean", "patient_id": "first"})
+    return images.agg({"dsc": "mean", "patient_id": "first", "truth_px": "first"})
 
 
 def answer_table(found: list[Record]) -> pd.DataFrame:
@@ -169,39 +175,6 @@ def label(found: list[Record]) -> str:
 
 def _listed(seeds: set[int]) -> str:
     return ", ".join(map(str, sorted(seeds)))
-
-
-def best(found: list[Record]) -> Record:
-    """The record with the highest mean DSC on test, thresholds chosen on validation."""
-    return max(found, key=lambda record: record.values["test"][scores.HONEST]["scores"]["dsc"][0])
-
-
-def gain_over_blank(record: Record) -> metrics.Interval:
-    """How far its mean DSC on test lies above that of predicting nothing on the same images, with its interval."""
-    images = record.per_image
-    return metrics.paired_bootstrap(images["dsc"], images["truth_px"] == 0, images["patient_id"])
-
-
-def verdict(found: list[Record]) -> str:
-    """What these records can and cannot say, as Markdown."""
-    if not found:
-        return "**Not run.** `make book` runs the five experiments on the phantom."
-    top = best(found)
-    honest, blank = top.values["test"][scores.HONEST]["scores"], top.values["test"][scores.BLANK]["scores"]["dsc"][0]
-    gain = gain_over_blank(top)
-    clear = "above" if gain.low > 0 else "not clearly above"
-    text = [
-        f"**On {label(found)}:** the best of the five pipelines is {top.name}, with a mean DSC of "
-        f"{scores.interval_text(honest['dsc'])}, {clear} the {blank:.3f} of predicting nothing "
-        f"(gain {scores.interval_text(gain)}); on the images with a pneumothorax alone "
-        f"{scores.interval_text(honest['positive_dsc'])}."
-    ]
-    if all(record.values["synthetic"] for record in found):
-        text.append(
-            "These figures come from synthetic X-rays at a reduced scale. They show that the method runs whole, not that the "
-            "paper's scores are reached on patients: **that was not run**, because the challenge's data may not be passed on."
-        )
-    return "\n\n".join(text)
 
 
 def number(value: float | None, digits: int) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from pneumo_lib import atomic
-from pneumo_lib.report import comparison, explorer, records
+from pneumo_lib.report import explorer, records, verdict
 from pneumo_lib.report.experiment_pages import gallery_of
 
 FILES = ("record.json", "per_image.csv", "history.csv")
@@ -31,7 +31,7 @@ def keep(runs: Path, results: Path) -> list[Path]:
                 temporary.write_bytes(picture)
             written.append(folder / "gallery.png")
     found = [record for record in found if record.values["synthetic"]]
-    bundle = explorer.of_record(comparison.best(found)) if found else None
+    bundle = explorer.of_record(verdict.best(found)) if found else None
     if bundle:
         # Beside the folder, where the book looks for it.
         explorer.write(results.parent / "explorer-data.js", bundle)

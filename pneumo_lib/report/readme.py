@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pneumo_lib import atomic, paths
-from pneumo_lib.report import comparison, records, silver
+from pneumo_lib.report import comparison, records, silver, verdict
 
 BRACKETS = "In brackets: 95 % bootstrap interval over patients, or the lowest and the highest of several seeds."
 BEGIN, END = "<!-- generated: make results -->", "<!-- end of the generated part -->"
@@ -17,7 +17,7 @@ def generated() -> str:
     rows = [table["columns"], ["---"] * len(table["columns"]), *table["data"]]
     lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
     lines = [
-        comparison.verdict(found),
+        verdict.verdict(found),
         "",
         *_picture(found),
         *lines,
@@ -29,10 +29,10 @@ def generated() -> str:
 
 def _picture(found: list[records.Record]) -> list[str]:
     """The kept gallery of the best record, if there is one."""
-    path = comparison.best(found).folder / "gallery.png" if found else None
+    path = verdict.best(found).folder / "gallery.png" if found else None
     if path is None or not path.is_file():
         return []
-    top = comparison.best(found)
+    top = verdict.best(found)
     alt = f"Test images of {top.name}: original, ground truth, predicted; {top.label}"
     return [f"![{alt}]({paths.shown(path)})", ""]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pneumo_lib.report import comparison, figures, published, scores
+from pneumo_lib.report import comparison, figures, published, scores, verdict
 from pneumo_lib.report.markdown import command, figure, table
 from pneumo_lib.report.records import Record
 
@@ -24,7 +24,7 @@ def block(sets: dict[str, list[Record]]) -> str:
 
 def sentence(found: list[Record]) -> str:
     """What came out, in a sentence for the README."""
-    top = comparison.best(found)
+    top = verdict.best(found)
     honest, blank = (top.values["test"][way]["scores"]["dsc"] for way in (scores.HONEST, scores.BLANK))
     return (
         f"*On real X-rays, {top.label}*: mean DSC {scores.interval_text(honest)} {MEANING}. Predicting nothing scores "
@@ -66,7 +66,7 @@ def tested(found: list[Record]) -> pd.DataFrame:
                 f"{part} {n} ({split['positive'][part]})" for part, n in split["images"].items()
             ),
             "mean DSC": scores.interval_text(honest["dsc"]),
-            "gain over blank": scores.interval_text(comparison.gain_over_blank(record)),
+            "gain over blank": scores.interval_text(verdict.gain_over_blank([record])),
             "positive-only DSC": scores.interval_text(honest["positive_dsc"]),
             "IoU": scores.interval_text(honest["iou"]),
             "stepwise IoU": scores.interval_text(honest["stepwise_iou"]),

@@ -6,7 +6,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from pneumo_lib.report import comparison
+from pneumo_lib.report import verdict
 from pneumo_lib.report.markdown import figure as figure_block
 from pneumo_lib.report.markdown import table as table_block
 from pneumo_lib.report.records import Record
@@ -58,7 +58,7 @@ def draw(found: pd.DataFrame | None, label: str) -> Figure | None:
 def shown(found: Sequence[Record]) -> Record | None:
     """The record whose effects the book shows: the best of those that measured them."""
     some = [record for record in found if record.values.get("tta_effects")]
-    return comparison.best(some) if some else None
+    return verdict.best(some) if some else None
 
 
 def block(found: Sequence[Record]) -> str:
