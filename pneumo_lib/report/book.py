@@ -144,12 +144,11 @@ def _explorer(book: Path, sets: dict) -> None:
     found = [record for records in sets.values() for record in records]
     candidates = [record for record in found if (record.folder / "test.npy").is_file()]
     if candidates:
-        best = verdict.best(candidates)
-        if not script.is_file() or script.stat().st_mtime < (best.folder / "record.json").stat().st_mtime:
-            from pneumo_lib.report import explorer
+        from pneumo_lib.report import explorer
 
-            if made := explorer.of_record(best):
-                explorer.write(script, made)
+        best = verdict.best(candidates)
+        if not explorer.is_of(script, best) and (made := explorer.of_record(best)):
+            explorer.write(script, made)
     elif committed.is_file():
         update(script, committed.read_text())
     else:

@@ -22,6 +22,14 @@ def write(path: Path, bundle: dict) -> None:
         temporary.write_text("window.pneumoBundle = " + json.dumps(bundle, separators=(",", ":")) + ";\n")
 
 
+def is_of(path: Path, record: Record) -> bool:
+    """Whether a script is there, of this run and not of an older one of the same name."""
+    if not path.is_file() or path.stat().st_mtime < (record.folder / "record.json").stat().st_mtime:
+        return False
+    with path.open() as script:
+        return json.dumps(_title(record)) in script.read(500)
+
+
 def of_record(record: Record) -> dict | None:
     """The bundle of a run on phantoms, of rule component, whose test predictions are still there; `None` otherwise.
 
@@ -40,7 +48,11 @@ def of_record(record: Record) -> dict | None:
     part = run.source.part("test", run.experiment.image_size)
     images, truth = part.images[part.rows], part.masks[part.rows].astype(bool)
     chosen = (values["chosen"]["binarization_threshold"], values["chosen"]["removal_threshold"])
-    return bundle(images, np.load(predictions), truth, chosen, f"{record.name}, test, {record.label}")
+    return bundle(images, np.load(predictions), truth, chosen, _title(record))
+
+
+def _title(record: Record) -> str:
+    return f"{record.name}, test, {record.label}"
 
 
 def bundle(

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import re
 from pathlib import Path
 
@@ -243,6 +244,16 @@ def test_explorer_takes_no_patients(runs):
     (record.folder / "test.npy").write_bytes(b"")
     record.values["synthetic"] = False
     assert explorer.of_record(record) is None
+
+
+def test_explorer_of_another_run_or_an_older_one_is_made_anew(runs, tmp_path):
+    one, other = (records.read(runs / name / "seed0") for name in ("exp4", "exp5"))
+    script = tmp_path / "explorer-data.js"
+    assert not explorer.is_of(script, one)
+    explorer.write(script, explorer.bundle(*sample.maps(), (0.5, 64), f"exp4, test, {one.label}"))
+    assert explorer.is_of(script, one) and not explorer.is_of(script, other)
+    os.utime(script, (0, 0))
+    assert not explorer.is_of(script, one)
 
 
 def test_every_experiment_has_notes():
