@@ -38,6 +38,11 @@ def given(path: str | os.PathLike) -> Path:
     return found
 
 
+def printable(name: str) -> str:
+    """A name in which bytes that are no text are written out; as they are, no table, page or terminal takes them."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def slug(name: str) -> str:
     """A name as a safe folder name: letters, digits, `_`, `.` and `-`, never empty, never starting with a dot."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip(".-") or "data"

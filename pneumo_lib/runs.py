@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pneumo_lib import experiments, paths
+from pneumo_lib import experiments, paths, profiles
 from pneumo_lib.data import source
 from pneumo_lib.errors import PneumoError
 from pneumo_lib.model import initial as initial_weights
@@ -151,7 +151,8 @@ def start(
     `accumulate`, `force` and `precision` are only checked here; they are arguments of `training.train`.
 
     Raises:
-        ExperimentError, SourceError, WeightsError, PrecisionError, RunError: a wrong value; the sentence lists the valid ones.
+        ExperimentError, ProfileError, SourceError, WeightsError, PrecisionError, RunError: a wrong value; the sentence
+            lists the valid ones.
     """
     experiment = experiments.get(exp, profile)
     # bool is an int to Python, and papermill turns `-p seed 1.5` into a float and `-p seed x` into a string.
@@ -165,5 +166,5 @@ def start(
     for name, value in (("data", data), ("split", split), ("patients", patients)):
         if not isinstance(value, str):
             raise RunError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")
-    opened = source.open_source(data, experiments.get_profile(profile), split, patients)
+    opened = source.open_source(data, profiles.get(profile), split, patients)
     return Run(experiment, opened, seed, initial_weights.choose(weights))

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from pneumo_lib import experiments
+from pneumo_lib import experiments, profiles
 from pneumo_lib.report import paper
 
 DECK = paper.tables().query("table == 'experiments'")
@@ -62,11 +62,11 @@ def test_an_unknown_name_lists_the_valid_ones(name):
 
 @pytest.mark.parametrize("profile", ["Paper", "", 1, None])
 def test_an_unknown_profile_lists_the_valid_ones(profile):
-    with pytest.raises(experiments.ExperimentError, match="paper, half, demo, smoke"):
+    with pytest.raises(profiles.ProfileError, match="paper, half, demo, smoke"):
         experiments.get("exp1", profile)
 
 
-@pytest.mark.parametrize("profile", experiments.PROFILES)
+@pytest.mark.parametrize("profile", profiles.PROFILES)
 @pytest.mark.parametrize("name", [*experiments.EXPERIMENTS, *experiments.VARIANTS])
 def test_a_profile_keeps_what_makes_a_pipeline(name, profile):
     paper_scale, scaled = experiments.get(name), experiments.get(name, profile)

@@ -4,10 +4,10 @@ import shutil
 
 import pytest
 
-from pneumo_lib import experiments, paths
+from pneumo_lib import paths, profiles
 from pneumo_lib.data import phantom, source
 
-SMOKE = experiments.get_profile("smoke")
+SMOKE = profiles.get("smoke")
 
 
 @pytest.fixture(autouse=True)

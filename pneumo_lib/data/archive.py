@@ -1,5 +1,6 @@
 """Unpacking a downloaded ZIP archive: inside its folder only, every file whole or not there, carried on when interrupted."""
 
+import lzma
 import shutil
 import stat
 import zipfile
@@ -27,7 +28,8 @@ def unpack(archive: Path, folder: Path) -> int:
     Files that are there with the right size are left alone. Every file's checksum is checked as it is written.
 
     Raises:
-        ArchiveError: damaged, a member outside `folder` or a link, or no room on the disk.
+        ArchiveError: damaged or packed in an unknown way, a member outside `folder` or a link, or no room on the disk.
+        WriteError: a file that cannot be written.
     """
     try:
         with zipfile.ZipFile(archive) as content:
@@ -39,8 +41,10 @@ def unpack(archive: Path, folder: Path) -> int:
             for member in tqdm(missing, unit="file", disable=None):
                 _extract(content, member, targets[member.filename])
             return len(members)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
         raise ArchiveError(f"{archive} is damaged ({error}); delete it and run this again.") from error
+    except RuntimeError as error:  # encrypted, or packed by a method that zipfile does not know (NotImplementedError)
+        raise ArchiveError(f"{archive} cannot be unpacked ({error}); get it from its source again.") from error
     except OSError as error:
         raise ArchiveError(
             f"{archive} cannot be unpacked into {folder} ({error.strerror}); mend that and run again."

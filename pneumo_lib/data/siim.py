@@ -55,7 +55,7 @@ def load_index(root: str | Path, patients: str | Path | None = None) -> pd.DataF
     notes["unusable file names left out"] = files.odd_names
     index.attrs["found"] = {
         "layout": files.kind,
-        **{what: (len(ids), [_printable(one) for one in sorted(set(ids))[:3]]) for what, ids in notes.items()},
+        **{what: (len(ids), [paths.printable(one) for one in sorted(set(ids))[:3]]) for what, ids in notes.items()},
     }
     return index
 
@@ -99,11 +99,6 @@ def report(index: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         [(what, count, ", ".join(examples)) for what, count, examples in rows], columns=["finding", "count", "examples"]
     )
-
-
-def _printable(name: str) -> str:
-    """A name in which bytes that are no text are written out; as they are, no page and no terminal takes them."""
-    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _dicom_rows(files: layout.Files) -> tuple[dict[str, tuple[str, ...]], dict[str, Path], dict[str, list[str]]]:

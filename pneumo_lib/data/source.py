@@ -11,7 +11,7 @@ import pandas as pd
 from pneumo_lib import paths
 from pneumo_lib.data import phantom, prepared, siim, splits, twins
 from pneumo_lib.errors import PneumoError
-from pneumo_lib.experiments import Profile
+from pneumo_lib.profiles import Profile
 
 PHANTOM = "phantom"
 SILVER = "silver labels"

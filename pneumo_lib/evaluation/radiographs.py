@@ -70,8 +70,7 @@ def find(sources: Iterable[str | os.PathLike]) -> dict[str, Path]:
     times, named = Counter(stems), {}
     for stem, path in zip(stems, found, strict=True):
         name = stem if times[stem] == 1 else "-".join(path.with_name(stem).parts).strip("/-")
-        # Bytes that are no text are written out: tables and terminals do not take them.
-        name = name.encode("utf-8", "backslashreplace").decode()[-LONGEST_NAME:]
+        name = paths.printable(name)[-LONGEST_NAME:]
         others = (f"{name}-{number}" for number in count(2))
         named[next(one for one in chain([name, f"{name}-{path.suffix[1:]}"], others) if one not in named)] = path
     return named

@@ -1,6 +1,7 @@
 """Tables and sentences of the book that come from the registry, the paper's tables and the records."""
 
-from pneumo_lib.experiments import EXPERIMENTS, PROFILES
+from pneumo_lib.experiments import EXPERIMENTS
+from pneumo_lib.profiles import PROFILES
 from pneumo_lib.report import (
     comparison,
     experiment_pages,

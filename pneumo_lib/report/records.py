@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pneumo_lib import atomic, experiments, paths
+from pneumo_lib import atomic, experiments, paths, profiles
 from pneumo_lib.data.source import SILVER, is_silver
 from pneumo_lib.errors import PneumoError
 
@@ -120,7 +120,7 @@ def read(folder: Path) -> Record:
         today = plain(experiments.get(found["name"], found["profile"]).as_dict())
     except (KeyError, TypeError) as error:
         raise RecordError(f"{paths.shown(path)} names no experiment; run notebooks/test.ipynb again.") from error
-    except experiments.ExperimentError as error:
+    except (experiments.ExperimentError, profiles.ProfileError) as error:
         raise RecordError(f"{paths.shown(path)} is of no experiment of today's registry: {error}") from error
     for field in sorted(set(today) | set(found)):
         if today.get(field) != found.get(field):

@@ -7,6 +7,7 @@ import pandas as pd
 
 from pneumo_lib import experiments, paths
 from pneumo_lib.notebook import parameters_of
+from pneumo_lib.profiles import PROFILES
 from pneumo_lib.report import comparison, launch, paper, records, tables
 from pneumo_lib.report.markdown import table
 
@@ -58,7 +59,7 @@ def profiles() -> str:
             "encoder": one.encoder_weights or "random",
             "learning rates": f"{one.learning_rate:g} → {one.learning_rate * one.stage2_rate:g}",
         }
-        for name, one in experiments.PROFILES.items()
+        for name, one in PROFILES.items()
     }
     return table(pd.DataFrame.from_dict(rows, orient="index"), "The profiles (our choice).", "profile")
 

@@ -174,6 +174,19 @@ def test_a_target_that_is_a_file(tmp_path):
 # --- archives ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("entry", "header", "value", "why"), [(8, 6, 1, "encrypted"), (10, 8, 99, "compression method")]
+)
+def test_a_member_that_no_reader_opens_is_not_called_damaged(packed, tmp_path, entry, header, value, why):
+    """Bit 0 of the flags says encrypted, 99 is no method; both stand in the directory and before the member."""
+    content = bytearray(packed.read_bytes())
+    content[content.index(b"PK\1\2") + entry] = value
+    content[content.index(b"PK\3\4") + header] = value
+    packed.write_bytes(content)
+    with pytest.raises(ArchiveError, match=rf"packed\.zip cannot be unpacked \(.*{why}"):
+        archive.unpack(packed, tmp_path / "out")
+
+
 def test_a_damaged_member_is_named_and_not_left_behind(packed, tmp_path):
     content = bytearray(packed.read_bytes())
     with zipfile.ZipFile(packed) as opened:
