@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock, Timeout
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -494,6 +495,21 @@ def test_a_manifest_that_is_json_but_none(index, tmp_path, text):
     (tmp_path / "a" / "prepared.json").write_text(text)
     with pytest.raises(PreparedError, match="is damaged; delete the folder"):
         prepared.prepare(index, tmp_path / "a", 32)
+
+
+def test_a_table_is_brought_up_to_date_under_the_lock(index, tmp_path, monkeypatch):
+    prepared.prepare(index, tmp_path / "a", 32)
+    write, locked = prepared._write_index, []
+
+    def watched(folder, *rest):
+        with pytest.raises(Timeout):
+            FileLock(folder / ".lock").acquire(timeout=0)
+        locked.append(folder)
+        write(folder, *rest)
+
+    monkeypatch.setattr(prepared, "_write_index", watched)
+    made = prepared.prepare(index.assign(patient_id="p"), tmp_path / "a", 32)
+    assert locked and (made.index.patient_id == "p").all()
 
 
 def test_a_number_of_workers_that_cannot_be(index, tmp_path):

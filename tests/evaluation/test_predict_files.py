@@ -181,7 +181,7 @@ def test_nothing_to_read(tmp_path):
     assert radiographs.read(tmp_path / "deep.png").image.tolist() == [[0, 255]]
 
 
-def test_linked_folders_are_searched_and_unreadable_files_named(tmp_path, xray):
+def test_linked_folders_are_searched(tmp_path, xray):
     write_dicom(tmp_path / "elsewhere" / "a.dcm", xray)
     (tmp_path / "sources").mkdir()
     (tmp_path / "sources" / "link").symlink_to(tmp_path / "elsewhere")
