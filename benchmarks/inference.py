@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from pneumo_lib.evaluation import tta
-from pneumo_lib.evaluation.fast import Fast
+from pneumo_lib.evaluation.inference import InferenceNetwork
 from pneumo_lib.model import unet
 
 
@@ -29,9 +29,9 @@ def main() -> None:
     plain = unet.build(SimpleNamespace(channels=3, encoder_weights=None)).to(device)
     with torch.no_grad():
         plain.segmentation_head[0].weight.mul_(10)  # probabilities over the whole range, as of a trained network
-    models = {"plain float32": plain, "fast float32": Fast(plain)}
+    models = {"plain float32": plain, "fast float32": InferenceNetwork(plain)}
     if device.type == "cuda":
-        models["fast bfloat16"] = Fast(plain, bfloat16=True)
+        models["fast bfloat16"] = InferenceNetwork(plain, bfloat16=True)
     images = np.random.default_rng(0).integers(0, 256, (arguments.images, arguments.size, arguments.size), np.uint8)
 
     maps, best = {}, dict.fromkeys(models, np.inf)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import cv2
 
-from pneumo_lib.data import phantom
-from pneumo_lib.data.phantom import dicom
+from pneumo_lib import phantom
+from pneumo_lib.phantom import writer
 
 
 def main(n_images: int = 100) -> None:
@@ -22,7 +22,7 @@ def main(n_images: int = 100) -> None:
             start = time.process_time()
             one = phantom.draw(index)
             drawn = time.process_time()
-            dicom.write(Path(folder) / f"{index}.dcm", one, seed=0)
+            writer.write_dicom(Path(folder) / f"{index}.dcm", one, seed=0)
             spent["draw"] += drawn - start
             spent["write"] += time.process_time() - drawn
         wall = time.perf_counter() - wall

@@ -17,7 +17,8 @@ import numpy as np
 import pandas as pd
 import pydicom
 
-from pneumo_lib.data import prepared, rle, siim
+from pneumo_lib import hardware
+from pneumo_lib.data import preprocessing, radiographs, rle, siim
 
 CHALLENGE = 12_047
 
@@ -47,7 +48,7 @@ def reading(paths: list[str]) -> None:
     for path in paths:
         Path(path).read_bytes()  # so that the disk counts for nobody
     default = best_of(each(lambda path: pydicom.dcmread(path).pixel_array, few)) / len(few)
-    ours = best_of(each(siim.read_image, few)) / len(few)
+    ours = best_of(each(radiographs.read_image, few)) / len(few)
     print(
         f"read one file: pydicom's default {default * 1e3:.1f} ms, read_image {ours * 1e3:.1f} ms: x {default / ours:.1f}"
     )
@@ -61,15 +62,19 @@ def masks(index: pd.DataFrame) -> None:
 
 
 def preparing(index: pd.DataFrame) -> None:
-    workers = siim.usable_cores()
+    workers = hardware.usable_cores()
     with ThreadPoolExecutor(workers) as pool:
-        bare = len(index) / best_of(lambda: sum(pool.map(lambda path: siim.read_image(path).size, index.path)), 2)
+        bare = len(index) / best_of(
+            lambda: sum(pool.map(lambda path: radiographs.read_image(path).size, index.path)), 2
+        )
     print(f"bare decoder on {workers} cores: {bare:.0f} images/s")
     for sizes in ([512], [256, 512]):
         with tempfile.TemporaryDirectory() as folder:
             folders = {size: Path(folder, str(size)) for size in sizes}
-            rate = len(index) / seconds(lambda folders=folders: prepared.prepare_sizes(index, folders, progress=False))
-            again = seconds(lambda folders=folders: prepared.prepare_sizes(index, folders, progress=False))
+            rate = len(index) / seconds(
+                lambda folders=folders: preprocessing.prepare_sizes(index, folders, progress=False)
+            )
+            again = seconds(lambda folders=folders: preprocessing.prepare_sizes(index, folders, progress=False))
         named = " and ".join(map(str, sizes))
         print(f"prepare at {named} px: {rate:.0f} images/s, {rate / bare:.2f} of the bare decoder, again {again:.2f} s")
 
@@ -94,7 +99,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--images", type=int, default=400)
     arguments = parser.parse_args()
-    print(f"{siim.usable_cores()} cores, load {os.getloadavg()[0]:.1f}")
+    print(f"{hardware.usable_cores()} cores, load {os.getloadavg()[0]:.1f}")
     took = seconds(lambda: siim.load_index(arguments.folder))
     index = siim.load_index(arguments.folder)
     print(f"index of {len(index)} images: {took:.2f} s, {took / len(index) * 1e3:.2f} ms an image")

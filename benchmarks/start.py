@@ -18,10 +18,11 @@ import lightning.pytorch as lightning
 
 from pneumo_lib import runs
 from pneumo_lib.data.batches import training_loader, validation_loader
-from pneumo_lib.data.source import Part
+from pneumo_lib.data.dataset import Subset
 from pneumo_lib.model import unet
-from pneumo_lib.training.loop import Segmentation
-from pneumo_lib.training.machine import Machine
+from pneumo_lib.runs import Run
+from pneumo_lib.training.module import SegmentationModule
+from pneumo_lib.training.trainer import TrainerSetup
 
 EPOCHS, BATCHES = 8, 4
 
@@ -42,18 +43,18 @@ class Report(lightning.Callback):
         print(f"epoch {trainer.current_epoch + 1}: {kilobytes / 1000:.0f} MB", flush=True)
 
 
-def cut(part: Part, images: int) -> Part:
+def cut(part: Subset, images: int) -> Subset:
     return replace(part, index=part.index[:images], rows=part.rows[:images])
 
 
-def train(run: runs.Run, began: float) -> None:
+def train(run: Run, began: float) -> None:
     """As a first stage is trained."""
-    experiment, machine = run.experiment, Machine.here()
+    experiment, machine = run.experiment, TrainerSetup.here()
     stage = experiment.stage1
     parts = [
-        cut(run.source.part(name, stage.image_size), stage.batch_size * BATCHES) for name in ("train", "validation")
+        cut(run.dataset.part(name, stage.image_size), stage.batch_size * BATCHES) for name in ("train", "validation")
     ]
-    module = Segmentation(unet.build(experiment), experiment)
+    module = SegmentationModule(unet.build(experiment), experiment)
     batches = training_loader(parts[0], stage.batch_size, seed=0, stage=1, workers=machine.workers)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(action="ignore"):
         trainer = machine.trainer(EPOCHS, [Report(began)], folder)
@@ -71,8 +72,10 @@ def main() -> None:
     if options.began:
         train(run, options.began)
         return
-    run.source.prepare()
-    print(f"{Machine.here().title}, {run.experiment.name}, {run.label}, {len(run.source.split)} images", flush=True)
+    run.dataset.prepare()
+    print(
+        f"{TrainerSetup.here().title}, {run.experiment.name}, {run.label}, {len(run.dataset.split)} images", flush=True
+    )
     # A process of its own: this one has imported everything already.
     subprocess.run([sys.executable, *sys.argv, "--began", str(time.time())], check=True)
 

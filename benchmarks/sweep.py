@@ -12,7 +12,8 @@ import time
 import cv2
 import numpy as np
 
-from pneumo_lib.evaluation.sweep import DECK_BINARIZATION_THRESHOLDS, DECK_REMOVAL_THRESHOLDS, sweep
+from pneumo_lib.evaluation.sweep import sweep
+from pneumo_lib.published import DECK_BINARIZATION_THRESHOLDS, DECK_REMOVAL_THRESHOLDS
 
 SIZE, FINE = 512, np.arange(2000, 9001) / 10000
 

@@ -29,14 +29,14 @@ import pydicom
 import torch
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
-from pneumo_lib import experiments
-from pneumo_lib.data import augmentation, phantom, prepared, rle, siim
+from pneumo_lib import experiments, hardware, phantom
+from pneumo_lib.data import augmentation, preprocessing, rle, siim
 from pneumo_lib.data.batches import TrainingImages, training_loader
-from pneumo_lib.data.source import Part
-from pneumo_lib.model import precision, unet
+from pneumo_lib.data.dataset import Subset
+from pneumo_lib.model import unet
 from pneumo_lib.model.losses import BCEDiceLoss
-from pneumo_lib.training.loop import Segmentation
-from pneumo_lib.training.machine import Machine
+from pneumo_lib.training.module import SegmentationModule
+from pneumo_lib.training.trainer import TrainerSetup
 
 EXPERIMENT = replace(experiments.get("exp4"), encoder_weights=None)
 # A GPU's queue of ready batches, up to 64, has to be used up before the loader's own speed shows.
@@ -69,8 +69,8 @@ def synchronise(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def machine_of(device: str) -> Machine:
-    return replace(Machine.here(), device=device, precision=precision.choose("auto", device))
+def machine_of(device: str) -> TrainerSetup:
+    return replace(TrainerSetup.here(), device=device, precision=hardware.choose_precision("auto", device))
 
 
 def network_alone(size: int, batch: int, device: str) -> float:
@@ -79,7 +79,7 @@ def network_alone(size: int, batch: int, device: str) -> float:
     machine = machine_of(device)
     if machine.compiles(sys.maxsize):
         model.compile()
-    module = Segmentation(model, EXPERIMENT).to(device)
+    module = SegmentationModule(model, EXPERIMENT).to(device)
     optimizer = module.configure_optimizers()
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (batch, 1, size, size), dtype=torch.uint8, generator=generator).to(device)
@@ -88,7 +88,7 @@ def network_alone(size: int, batch: int, device: str) -> float:
         if step == UNCOUNTED[device]:
             synchronise(device)
             began = time.perf_counter()
-        with torch.autocast(device, torch.bfloat16, enabled=machine.precision == precision.MIXED):
+        with torch.autocast(device, torch.bfloat16, enabled=machine.precision == hardware.MIXED):
             loss = module.loss(model(module.input_of(images)), masks)
         optimizer.zero_grad()
         loss.backward()
@@ -97,7 +97,7 @@ def network_alone(size: int, batch: int, device: str) -> float:
     return COUNTED[device] * batch / (time.perf_counter() - began)
 
 
-class Timed(Segmentation):
+class Timed(SegmentationModule):
     """Measures the batches that count of one epoch, and has no validation at its end."""
 
     def on_train_batch_end(self, outputs, batch, batch_idx) -> None:
@@ -114,7 +114,7 @@ class Timed(Segmentation):
         pass
 
 
-def pipeline(part: Part, batch: int, device: str) -> float:
+def pipeline(part: Subset, batch: int, device: str) -> float:
     """(b), images a second."""
     machine = machine_of(device)
     model = unet.build(EXPERIMENT).to(memory_format=torch.channels_last)
@@ -149,7 +149,7 @@ def plain(index, size: int, batch: int, device: str, workers: int) -> float:
     return COUNTED[device] * batch / (time.perf_counter() - began)
 
 
-def loading(part: Part) -> float:
+def loading(part: Subset) -> float:
     """Milliseconds of processor time that an augmented image takes."""
     images = TrainingImages(part, seed=0, stage=1, strength=EXPERIMENT.augmentation)
     began = time.process_time()
@@ -159,9 +159,9 @@ def loading(part: Part) -> float:
 
 
 def measure(index, folder: Path, size: int, batch: int, device: str, rounds: int) -> dict[str, float]:
-    arrays = prepared.prepare(index, folder / str(size), size)
+    arrays = preprocessing.prepare(index, folder / str(size), size)
     epoch = EPOCH * batch * (UNCOUNTED[device] + COUNTED[device])
-    part = Part(arrays.images, arrays.masks, arrays.index, np.resize(np.arange(len(arrays.images)), epoch))
+    part = Subset(arrays.images, arrays.masks, arrays.index, np.resize(np.arange(len(arrays.images)), epoch))
     ways = {
         "network": lambda: network_alone(size, batch, device),
         "pipeline": lambda: pipeline(part, batch, device),

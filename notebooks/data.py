@@ -27,7 +27,7 @@ from pneumo_lib import runs
 from pneumo_lib.data import siim
 from pneumo_lib.report import data_figures
 
-source = runs.start(data=data, profile=profile, split=split, patients=patients).source
+source = runs.start(data=data, profile=profile, split=split, patients=patients).dataset
 print(source.label)
 
 # %% [markdown]

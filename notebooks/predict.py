@@ -22,10 +22,11 @@ model: str = ""  # folder of a run, or of exported weights; empty: exp4 of the d
 out: str = ""  # folder to write into; empty: runs/predictions/ and the name of the X-rays
 
 # %%
-from pneumo_lib.evaluation import predict_files, segmentation_object
-from pneumo_lib.report import figures
+from pneumo_lib import runs
+from pneumo_lib.evaluation import dicom_seg, predict_files
+from pneumo_lib.report import xray_figures
 
-source, trained, folder = predict_files.from_parameters(xrays, model, out)
+source, trained, folder = runs.from_parameters(xrays, model, out)
 print(
     f"{trained.name}: B-TH {trained.binarization_threshold:.3f}, R-TH {trained.removal_threshold} at {trained.image_size} px"
 )
@@ -37,7 +38,7 @@ print(
 # Segmentation. Files that cannot be read are named below and stop nothing.
 
 # %%
-outcome = predict_files.predict_files([source], trained, folder, segmentation=segmentation_object.available())
+outcome = predict_files.predict_files([source], trained, folder, segmentation=dicom_seg.available())
 outcome.failures or "every file was read"
 
 # %% [markdown]
@@ -49,4 +50,4 @@ outcome.failures or "every file was read"
 outcome.predictions.drop(columns=["experiment", "network_size_px"])
 
 # %%
-figures.overlays(folder, outcome.predictions)
+xray_figures.overlays(folder, outcome.predictions)

@@ -28,13 +28,13 @@ tta: str = "flip"  # with commas: flip, contrast, brightness, crop, elastic, gri
 rule: str = "component"  # of removal: component (the deck), mask (the follow-up code), triplet (the first place)
 
 # %%
-from pneumo_lib import runs
-from pneumo_lib.evaluation import steps, sweep
-from pneumo_lib.report import scores, surfaces, tables
+from pneumo_lib import parameters, runs, workflow
+from pneumo_lib.evaluation import postprocessing, sweep
+from pneumo_lib.report import sweep_figures, tables
 
 run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients)
-transforms = steps.transforms(tta)
-rule = steps.checked_rule(rule)
+transforms = parameters.checked_transforms(tta)
+rule = parameters.checked_rule(rule)
 size = run.experiment.image_size
 label = f"{run.experiment.name}, validation, {run.label}"
 print(f"{run.experiment.name} at {size} pixels, {run.label}; test-time augmentation: {tta}; rule: {rule}")
@@ -45,8 +45,8 @@ print(f"{run.experiment.name} at {size} pixels, {run.label}; test-time augmentat
 # The mean over the image and its changed copies, undone.
 
 # %%
-probability, truth = steps.predict(run, "validation", transforms)
-patients_of_images = run.source.part("validation", size).patients
+probability, truth = workflow.predict(run, "validation", transforms)
+patients_of_images = run.dataset.part("validation", size).patients
 
 # %% [markdown]
 # ## Every pair of thresholds, exactly
@@ -55,25 +55,25 @@ patients_of_images = run.source.part("validation", size).patients
 # *triplet* R-TH is a pair, top threshold and minimum area: the mask stays where so many pixels exceed the top threshold.
 
 # %%
-result = sweep.sweep(probability, truth, removal_thresholds=scores.removal_grid(size, rule), rule=rule)
+result = sweep.sweep(probability, truth, removal_thresholds=postprocessing.removal_grid(size, rule), rule=rule)
 chosen = result.best("dsc")
-deck = scores.deck_choice(size, rule)
+deck = postprocessing.deck_thresholds(size, rule)
 chosen
 
 # %% [markdown]
 # A flat top means that the exact threshold matters little; a band wider than the curve's height, that these images cannot tell.
 
 # %%
-surfaces.curve(result, "dsc", chosen=chosen, deck=deck, groups=patients_of_images, label=label)
+sweep_figures.curve(result, "dsc", chosen=chosen, deck=deck, groups=patients_of_images, label=label)
 
 # %%
-surfaces.curve(result, "iou", chosen=chosen, deck=deck, groups=patients_of_images, label=label)
+sweep_figures.curve(result, "iou", chosen=chosen, deck=deck, groups=patients_of_images, label=label)
 
 # %%
-surfaces.curve(result, "stepwise_iou", chosen=chosen, deck=deck, groups=patients_of_images, label=label)
+sweep_figures.curve(result, "stepwise_iou", chosen=chosen, deck=deck, groups=patients_of_images, label=label)
 
 # %%
-surfaces.heat_map(result, "dsc", chosen=chosen, deck=deck, label=label)
+sweep_figures.heat_map(result, "dsc", chosen=chosen, deck=deck, label=label)
 
 # %% [markdown]
 # ## What was chosen
@@ -81,5 +81,5 @@ surfaces.heat_map(result, "dsc", chosen=chosen, deck=deck, label=label)
 # Saved for `notebooks/test`, which applies it to images that had no say in it.
 
 # %%
-steps.save_choice(run, chosen, transforms)
+postprocessing.save_thresholds(run.folder, chosen, transforms)
 tables.choice(result, chosen, deck)

@@ -27,22 +27,22 @@ patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's
 tta_table: bool = True  # measure what each augmentation adds: 8 forward passes an image, hours for paper without a GPU
 
 # %%
-from pneumo_lib import runs
-from pneumo_lib.evaluation import removal, steps, sweep
-from pneumo_lib.report import figures, records, scores, surfaces, tables
+from pneumo_lib import parameters, records, runs, workflow
+from pneumo_lib.evaluation import measures, postprocessing, scores, sweep
+from pneumo_lib.report import score_figures, style, sweep_figures, tables, xray_figures
 
 run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients)
-tta_table = steps.checked_switch("tta_table", tta_table)
-chosen, transforms = steps.load_choice(run)
+tta_table = parameters.checked_switch("tta_table", tta_table)
+chosen, transforms = workflow.load_thresholds(run)
 size = run.experiment.image_size
 label = f"{run.experiment.name}, test, {run.label}"
 print(f"{run.experiment.name} at {size} pixels, {run.label}; test-time augmentation: {', '.join(transforms) or 'none'}")
 
 # %%
-probability, truth = steps.predict(run, "test", transforms)
-part = run.source.part("test", size)
-predicted = removal.apply(probability, *chosen[:2], chosen.rule)
-per_image = tables.per_image(part, predicted, truth)
+probability, truth = workflow.predict(run, "test", transforms)
+part = run.dataset.part("test", size)
+predicted = postprocessing.apply(probability, *chosen[:2], chosen.rule)
+per_image = measures.per_image(part, predicted, truth)
 
 # %% [markdown]
 # ## Original, ground truth, predicted
@@ -50,13 +50,15 @@ per_image = tables.per_image(part, predicted, truth)
 # From the best to the failures. Misses and false alarms cost a whole image each: they decide the score.
 
 # %%
-kinds = figures.pick(per_image)
+kinds = xray_figures.pick(per_image)
 shown = list(kinds.values())
-figures.gallery(
+gallery = xray_figures.gallery(
     part.images[part.rows[shown]], truth[shown], predicted[shown],
     [f"{title}\nDSC {per_image['dsc'][row]:.2f}" for title, row in kinds.items()],
     label,
 )  # fmt: skip
+workflow.save_pictures(run, gallery, probability, truth, chosen)
+gallery
 
 # %% [markdown]
 # ## The scores
@@ -65,21 +67,26 @@ figures.gallery(
 # pneumothorax counts 1.
 
 # %%
-grid = scores.removal_grid(size, chosen.rule)
+grid = postprocessing.removal_grid(size, chosen.rule)
 result = sweep.sweep(probability, truth, removal_thresholds=grid, rule=chosen.rule)
-ways = scores.compare(result, steps.counts_without_removal(run, probability, truth), chosen, run.experiment, part)
-scores.table(ways)
+ways = scores.compare(result, workflow.counts_without_removal(run, probability, truth), chosen, run.experiment, part)
+tables.score_table(ways)
 
 # %% [markdown]
 # Optimism: what choosing the thresholds on the test images adds to mean DSC, with its interval.
 
 # %%
 optimism = scores.optimism(result, chosen, part)
-print(scores.interval_text(optimism))
+print(style.interval_text(optimism))
 
 # %%
-surfaces.curve(
-    result, "dsc", chosen=chosen, groups=part.patients, deck=scores.deck_choice(size, chosen.rule), label=label
+sweep_figures.curve(
+    result,
+    "dsc",
+    chosen=chosen,
+    groups=part.patients,
+    deck=postprocessing.deck_thresholds(size, chosen.rule),
+    label=label,
 )
 
 # %% [markdown]
@@ -88,10 +95,8 @@ surfaces.curve(
 # An image counts as called where a region is left after both thresholds.
 
 # %%
-from pneumo_lib.report import calibration, detection, subgroups, tta_gain, tta_pictures
-
-found = detection.measure(per_image, part.patients)
-detection.table(found)
+found = measures.measure_detection(per_image, part.patients)
+tables.detection_table(found)
 
 # %% [markdown]
 # ## By view, sex, age and size
@@ -100,11 +105,11 @@ detection.table(found)
 # with each other on the right. Small groups have wide intervals.
 
 # %%
-groups = subgroups.measure(per_image["dsc"], part.index)
-subgroups.draw(groups, label)
+groups = measures.measure_subgroups(per_image["dsc"], part.index)
+score_figures.subgroup_chart(groups, label)
 
 # %%
-subgroups.table(groups)
+tables.subgroup_table(groups)
 
 # %% [markdown]
 # ## Do the probabilities mean what they say?
@@ -113,8 +118,8 @@ subgroups.table(groups)
 # expected calibration error: read it with the curve.
 
 # %%
-reliability = calibration.measure(probability, truth, part.patients)
-calibration.draw(reliability, label)
+reliability = measures.measure_calibration(probability, truth, part.patients)
+score_figures.reliability_diagram(reliability, label)
 
 # %% [markdown]
 # ## What test-time augmentation adds
@@ -123,14 +128,14 @@ calibration.draw(reliability, label)
 # line crosses 0 may be chance.
 
 # %%
-gain = steps.gain_of_tta(run, truth, chosen, wanted=tta_table)
-tta_gain.table(gain)
+gain = workflow.gain_of_tta(run, truth, chosen, wanted=tta_table)
+tables.tta_gain_table(gain)
 
 # %%
-tta_gain.draw(gain, label)
+score_figures.tta_gain_chart(gain, label)
 
 # %%
-tta_pictures.side_by_side(run, dict(list(kinds.items())[:3]), transforms, chosen, label)
+xray_figures.tta_side_by_side(run, dict(list(kinds.items())[:3]), transforms, chosen, label)
 
 # %% [markdown]
 # ## The record

@@ -30,8 +30,8 @@ precision: str = "auto"  # 32 (float32), bf16 (mixed); auto: bf16 where the devi
 force: bool = False  # train from the beginning although weights are there
 
 # %%
-from pneumo_lib import runs, training
-from pneumo_lib.report import figures, tables
+from pneumo_lib import runs, training, workflow
+from pneumo_lib.report import score_figures, tables, xray_figures
 
 run = runs.start(exp, data, profile, seed, split, patients, weights, accumulate, force, precision)
 first_stage = run.first_stage()
@@ -57,11 +57,11 @@ tables.differences(run.experiment)
 # How many images each part of the split has, and whether training and test images share patients.
 
 # %%
-run.source.report()
+run.dataset.report()
 
 # %%
-figures.batch(
-    run.source.part("train", run.experiment.stage1.image_size),
+xray_figures.batch(
+    run.dataset.part("train", run.experiment.stage1.image_size),
     run.label,
     seed=run.seed,
     strength=run.experiment.augmentation,
@@ -73,12 +73,12 @@ figures.batch(
 # What will be done, then the doing. A run that is cut off goes on where it was when it is started again.
 
 # %%
-training.plan(run.experiment, run.source, run.folder, run.initial, precision)
+training.plan(run.experiment, run.dataset, run.folder, run.initial, precision)
 
 # %%
 result = training.train(
     run.experiment,
-    run.source,
+    run.dataset,
     run.folder,
     run.seed,
     first_stage,
@@ -92,7 +92,7 @@ result = training.train(
 # Training loss far below validation loss means that the network knows its images by heart. The dotted line parts the stages.
 
 # %%
-figures.curves(result.history, f"{run.experiment.name}, {run.label}")
+score_figures.curves(result.history, f"{run.experiment.name}, {run.label}")
 
 # %% [markdown]
 # The finished weights of each stage on the validation images, at the pipeline's binarization threshold and without removal.
@@ -113,7 +113,7 @@ result.cost()
 # The pneumothorax should be outlined along the pleural line, not as a blob in its middle.
 
 # %%
-figures.first_predictions(run)
+workflow.first_predictions(run)
 
 # %% [markdown]
 # ## Where things are

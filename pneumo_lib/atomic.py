@@ -9,13 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from pneumo_lib.errors import PneumoError
+from pneumo_lib.errors import WriteError
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-
-
-class WriteError(PneumoError):
-    """A file that cannot be written; its cause is the OSError."""
 
 
 @contextmanager

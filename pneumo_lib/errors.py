@@ -1,12 +1,92 @@
-"""Errors that a user can cause and mend: each one is a single sentence."""
+"""Every error that a user can cause: one sentence that names the file or parameter, what is wrong and what to do."""
 
 
 class PneumoError(ValueError):
-    """Base of the package's own errors: names the file or parameter, what is wrong with it and what to do.
+    """Base of the errors below. A `ValueError`, so that callers who know nothing of this package catch it too.
 
-    A notebook shows it as that one sentence instead of a traceback.
+    A notebook shows it as its one sentence instead of a traceback.
     """
 
     def _render_traceback_(self) -> list[str]:
         # IPython asks an exception for its own rendering under this name.
         return [f"{type(self).__name__}: {self}"]
+
+
+class ParameterError(PneumoError):
+    """A parameter, on a command line, in a notebook or of a function, with a wrong value."""
+
+
+class StepError(PneumoError):
+    """A step whose predecessor has not been run: nothing trained, or no thresholds chosen."""
+
+
+class WriteError(PneumoError):
+    """A file that cannot be written."""
+
+
+class DicomError(PneumoError):
+    """A DICOM file that is damaged or holds no chest X-ray."""
+
+
+class RadiographError(PneumoError):
+    """A file or folder that holds no readable X-ray."""
+
+
+class SiimError(PneumoError):
+    """A data set whose files and mask table do not fit together."""
+
+
+class RleError(PneumoError):
+    """A run-length code that is none."""
+
+
+class SplitError(PneumoError):
+    """A split that cannot be made, or a saved one that does not fit the data."""
+
+
+class PreprocessingError(PneumoError):
+    """Preprocessed arrays that are missing, damaged or made from something else."""
+
+
+class DownloadError(PneumoError):
+    """A download that cannot be made, or an archive that is damaged, unsafe or too large for the disk."""
+
+
+class PhantomError(PneumoError):
+    """Wrong arguments of the phantom, or a folder that it may not write to."""
+
+
+class WeightsError(PneumoError):
+    """Weights that are missing, damaged or of another network."""
+
+
+class TrainingError(PneumoError):
+    """A training that cannot start, go on or be kept."""
+
+
+class TtaError(PneumoError):
+    """Wrong arguments of test-time augmentation."""
+
+
+class SweepError(PneumoError):
+    """Wrong arguments of the threshold sweep, or a saved choice that is damaged."""
+
+
+class SegmentationError(PneumoError):
+    """A DICOM Segmentation that cannot be written."""
+
+
+class SubmissionError(PneumoError):
+    """A submission that the challenge would not take, or that cannot be made."""
+
+
+class MetricError(PneumoError):
+    """Wrong arguments of a score or an interval."""
+
+
+class RecordError(PneumoError):
+    """A record of a run that is missing or damaged."""
+
+
+class NotebookError(PneumoError):
+    """A notebook that cannot be run as asked."""

@@ -11,12 +11,8 @@ import dataclasses
 from dataclasses import dataclass, field, replace
 
 from pneumo_lib import profiles
-from pneumo_lib.errors import PneumoError
+from pneumo_lib.errors import ParameterError
 from pneumo_lib.profiles import Profile
-
-
-class ExperimentError(PneumoError):
-    """An experiment that does not exist."""
 
 
 def _sourced(source: str, meaning: str, **kwargs):
@@ -152,11 +148,11 @@ def get(name: str, profile: str = "paper") -> Experiment:
     """The experiment `name` at the scale of `profile`.
 
     Raises:
-        ExperimentError, ProfileError: unknown name or profile, or not a string; lists the valid ones.
+        ParameterError: unknown name or profile, or not a string; lists the valid ones.
     """
     valid = EXPERIMENTS | VARIANTS
     if not isinstance(name, str) or name not in valid:
-        raise ExperimentError(f"exp={name!r} is no experiment; choose one of {', '.join(valid)}.")
+        raise ParameterError(f"exp={name!r} is no experiment; choose one of {', '.join(valid)}.")
     return _scaled(valid[name], profiles.get(profile))
 
 

@@ -17,11 +17,7 @@ from tqdm import tqdm
 from traitlets.config import Config
 
 from pneumo_lib import atomic
-from pneumo_lib.errors import PneumoError
-
-
-class NotebookError(PneumoError):
-    """A notebook, a parameter or a value that does not exist, or a notebook that failed."""
+from pneumo_lib.errors import NotebookError, PneumoError
 
 
 def parameters_of(notebook: Path) -> dict[str, dict]:

@@ -5,11 +5,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from pneumo_lib.errors import PneumoError
-
-
-class PathError(PneumoError):
-    """A path that no file can have."""
+from pneumo_lib.errors import ParameterError
 
 
 def home() -> Path:
@@ -24,17 +20,19 @@ def given(path: str | os.PathLike) -> Path:
     """A path that a user wrote, absolute and with `~` as the home folder; links in it are kept.
 
     Raises:
-        PathError: an unknown home folder, a name too long for the system, a link to itself, no permission.
+        ParameterError: an unknown home folder, a name too long for the system, a link to itself, no permission.
     """
     try:
         found = Path(path).expanduser().absolute()
         with suppress(FileNotFoundError, NotADirectoryError):  # said by whoever needs what is there
             found.stat()
     except RuntimeError as error:
-        raise PathError(f"{path} begins with the home folder of a user that is not known; write it out.") from error
+        raise ParameterError(
+            f"{path} begins with the home folder of a user that is not known; write it out."
+        ) from error
     except (OSError, ValueError, TypeError) as error:
         why = getattr(error, "strerror", None) or error
-        raise PathError(f"{str(path)[:80]!r} cannot be used as a path ({why}); give another one.") from error
+        raise ParameterError(f"{str(path)[:80]!r} cannot be used as a path ({why}); give another one.") from error
     return found
 
 

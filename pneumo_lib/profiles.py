@@ -2,11 +2,7 @@
 
 from dataclasses import dataclass
 
-from pneumo_lib.errors import PneumoError
-
-
-class ProfileError(PneumoError):
-    """A profile that does not exist."""
+from pneumo_lib.errors import ParameterError
 
 
 @dataclass(frozen=True)
@@ -104,8 +100,8 @@ def get(name: str) -> Profile:
     """The profile `name`.
 
     Raises:
-        ProfileError: unknown or not a string; lists the valid ones.
+        ParameterError: unknown or not a string; lists the valid ones.
     """
     if not isinstance(name, str) or name not in PROFILES:
-        raise ProfileError(f"profile={name!r} is no profile; choose one of {', '.join(PROFILES)}.")
+        raise ParameterError(f"profile={name!r} is no profile; choose one of {', '.join(PROFILES)}.")
     return PROFILES[name]

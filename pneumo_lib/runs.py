@@ -6,47 +6,40 @@ from pathlib import Path
 
 import pandas as pd
 
-from pneumo_lib import experiments, paths, profiles
-from pneumo_lib.data import source
-from pneumo_lib.errors import PneumoError
-from pneumo_lib.model import initial as initial_weights
-from pneumo_lib.model import precision as precisions
-from pneumo_lib.model import weights as weight_files
+from pneumo_lib import experiments, parameters, paths, phantom, profiles
+from pneumo_lib import hardware as precisions
+from pneumo_lib.data import dataset, radiographs
+from pneumo_lib.data.dataset import Dataset
+from pneumo_lib.errors import ParameterError, RadiographError
+from pneumo_lib.evaluation import inference
+from pneumo_lib.evaluation.inference import TrainedModel
+from pneumo_lib.experiments import Experiment
+from pneumo_lib.model import weights as initial_weights
+from pneumo_lib.training.two_stage import TrainingResult
 
 
-class RunError(PneumoError):
-    """A parameter with a wrong value, or a step whose predecessor has not been run."""
+def from_parameters(xrays: str, model: str, out: str) -> tuple[Path, TrainedModel, Path]:
+    """The parameters of notebooks/predict: where the X-rays are, the loaded model, and the folder to write into.
 
+    Args:
+        xrays: a DICOM file, a PNG or a folder; "phantom" stands for 24 phantoms, drawn if they are not there.
+        model: a run's folder or one with exported weights; "": exp4's of the demo runs.
+        out: folder; "": `runs/predictions/` and the name of the X-rays.
 
-@dataclass(frozen=True)
-class Trained:
-    """What training left: `history`, one row an epoch of all stages; `stages`, settings, scores and cost of each."""
-
-    history: pd.DataFrame
-    stages: list[dict]
-
-    @classmethod
-    def read(cls, stages: list[Path]) -> "Trained":
-        """From the weights files of the stages and the tables beside them."""
-        history = pd.concat([pd.read_csv(path.with_suffix(".csv")) for path in stages], ignore_index=True)
-        return cls(history, [weight_files.about(path) for path in stages])
-
-    def cost(self) -> pd.DataFrame:
-        """What each stage took: device, precision, time, speed, memory, and energy where the device tells."""
-        titles = [f"stage {stage['settings']['stage']}" for stage in self.stages]
-        return pd.DataFrame(
-            {
-                title: {
-                    "device": f"{cost.get('processes', 1)} x {cost['device']}",
-                    "precision": precisions.TITLES.get(cost.get("precision"), "not noted"),
-                    "minutes": round(cost["seconds_training"] / 60, 1),
-                    "images a second": cost["images_per_second"],
-                    "peak memory, GB": cost.get("peak_memory_gb", "not measured"),
-                    "energy, kJ": "not told" if cost.get("energy_kj") is None else cost["energy_kj"],
-                }
-                for title, cost in zip(titles, (stage["cost"] for stage in self.stages), strict=True)
-            }
-        ).T
+    Raises:
+        PneumoError: no text, nothing there, no finished model, or predictions in `out` already.
+    """
+    for name, value in (("xrays", xrays), ("model", model), ("out", out)):
+        if not isinstance(value, str):
+            raise RadiographError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")
+    home = paths.home()
+    loaded = inference.load_model(model or home / "runs" / "phantom-demo" / "exp4" / "seed0")
+    source = paths.given(xrays) if xrays != "phantom" else phantom.write_dataset(home / "data" / "phantom-24", 24)
+    radiographs.find([source])
+    folder = paths.given(out) if out else home / "runs" / "predictions" / paths.slug(source.stem)
+    if (folder / "predictions.csv").exists():
+        raise RadiographError(f"out={paths.shown(folder)} holds predictions already; choose another folder.")
+    return source, loaded, folder
 
 
 @dataclass(frozen=True)
@@ -57,11 +50,11 @@ class Run:
     `thresholds.json` (sweep), `test.npy`, `record.json`, `per_image.csv` (test).
     """
 
-    experiment: experiments.Experiment
-    source: source.Source
+    experiment: Experiment
+    dataset: Dataset
     seed: int
     # What the first stage starts from; `None`: the encoder weights that the experiment names.
-    initial: initial_weights.Initial | None = None
+    initial: initial_weights.InitialWeights | None = None
 
     @property
     def folder(self) -> Path:
@@ -69,12 +62,12 @@ class Run:
 
     def folder_of(self, experiment: str) -> Path:
         """The folder of another experiment on the same data, profile and seed."""
-        return self.source.folder.parent / experiment / f"seed{self.seed}"
+        return self.dataset.folder.parent / experiment / f"seed{self.seed}"
 
     @property
     def label(self) -> str:
         """What stands beside every number of this run."""
-        return f"{self.source.label}, seed {self.seed}"
+        return f"{self.dataset.label}, seed {self.seed}"
 
     def weights(self, stage: int) -> Path:
         """The weights file of stage 1 or 2; stage 1 may be another experiment's (`starts_from`)."""
@@ -90,20 +83,20 @@ class Run:
         """The weights of every stage, in order."""
         return [self.weights(number + 1) for number in range(len(self.experiment.stages))]
 
-    def trained(self) -> Trained:
+    def trained(self) -> TrainingResult:
         """What training left.
 
         Raises:
-            RunError: not trained yet; says how.
+            ParameterError: not trained yet; says how.
         """
         self.needs(self.final_weights, "train")
-        return Trained.read(self.stage_files)
+        return TrainingResult.read(self.stage_files)
 
     def first_stage(self) -> Path | None:
         """The finished first stage that the experiment starts from; `None` where it trains its own.
 
         Raises:
-            RunError: it has not been trained; says how.
+            ParameterError: it has not been trained; says how.
         """
         return (
             self.needs(self.weights(1), "train", self.experiment.starts_from) if self.experiment.starts_from else None
@@ -119,15 +112,15 @@ class Run:
         """`path`, if it is there.
 
         Raises:
-            RunError: it is not; says which notebook makes it.
+            ParameterError: it is not; says which notebook makes it.
         """
         if not path.is_file():
             parameters = f"-p exp {experiment or self.experiment.name} -p profile {self.experiment.profile}"
-            parameters += f" -p data {shlex.quote(str(self.source.root))}" if self.source.root else ""
+            parameters += f" -p data {shlex.quote(str(self.dataset.root))}" if self.dataset.root else ""
             parameters += f" -p seed {self.seed}" if self.seed else ""
-            parameters += f" -p split {self.source.rule}" if self.source.rule != "auto" else ""
-            parameters += f" -p patients {shlex.quote(str(self.source.patients))}" if self.source.patients else ""
-            raise RunError(
+            parameters += f" -p split {self.dataset.rule}" if self.dataset.rule != "auto" else ""
+            parameters += f" -p patients {shlex.quote(str(self.dataset.patients))}" if self.dataset.patients else ""
+            raise ParameterError(
                 f"{paths.shown(path)} is missing; first run: papermill notebooks/{notebook}.ipynb "
                 f"runs/{experiment or self.experiment.name}-{notebook}.ipynb {parameters}"
             )
@@ -136,7 +129,7 @@ class Run:
 
 def start(
     exp: str = "exp4",
-    data: str = source.PHANTOM,
+    data: str = dataset.PHANTOM,
     profile: str = "demo",
     seed: int = 0,
     split: str = "auto",
@@ -151,20 +144,20 @@ def start(
     `accumulate`, `force` and `precision` are only checked here; they are arguments of `training.train`.
 
     Raises:
-        ExperimentError, ProfileError, SourceError, WeightsError, PrecisionError, RunError: a wrong value; the sentence
+        ParameterError, WeightsError: a wrong value; the sentence
             lists the valid ones.
     """
     experiment = experiments.get(exp, profile)
     # bool is an int to Python, and papermill turns `-p seed 1.5` into a float and `-p seed x` into a string.
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
-        raise RunError(f"seed={seed!r} is no seed; give a whole number from 0 to {2**31 - 1}.")
+        raise ParameterError(f"seed={seed!r} is no seed; give a whole number from 0 to {2**31 - 1}.")
     if not isinstance(accumulate, int) or isinstance(accumulate, bool) or accumulate < 1:
-        raise RunError(f"accumulate={accumulate!r} is no number of forward passes; give a whole number from 1.")
+        raise ParameterError(f"accumulate={accumulate!r} is no number of forward passes; give a whole number from 1.")
     if not isinstance(force, bool):
-        raise RunError(f"force={force!r} is neither true nor false; with papermill, pass it as: -p force True")
-    precisions.choose(precision)
+        raise ParameterError(f"force={force!r} is neither true nor false; with papermill, pass it as: -p force True")
+    precisions.choose_precision(precision)
     for name, value in (("data", data), ("split", split), ("patients", patients)):
         if not isinstance(value, str):
-            raise RunError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")
-    opened = source.open_source(data, profiles.get(profile), split, patients)
-    return Run(experiment, opened, seed, initial_weights.choose(weights))
+            raise ParameterError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")
+    opened = dataset.open_dataset(data, profiles.get(profile), split, patients)
+    return Run(experiment, opened, seed, parameters.checked_weights(weights))

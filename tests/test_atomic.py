@@ -6,6 +6,7 @@ import os
 import pytest
 
 from pneumo_lib import atomic
+from pneumo_lib.errors import WriteError
 
 
 def test_a_file_appears_when_its_block_ends(tmp_path):
@@ -48,7 +49,7 @@ def test_the_longest_name_there_can_be(tmp_path):
 def test_a_place_where_no_file_can_be(tmp_path, path, why):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(atomic.WriteError, match=f"could not be written .*{why}.*; mend that or name another place"):
+    with pytest.raises(WriteError, match=f"could not be written .*{why}.*; mend that or name another place"):
         atomic.write_json(tmp_path / path, 1)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "folder"]
 
@@ -56,7 +57,7 @@ def test_a_place_where_no_file_can_be(tmp_path, path, why):
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk(tmp_path, number):
     said = f"b.txt could not be written .{os.strerror(number)}"
-    with pytest.raises(atomic.WriteError, match=said), atomic.replacing(tmp_path / "b.txt"):
+    with pytest.raises(WriteError, match=said), atomic.replacing(tmp_path / "b.txt"):
         raise OSError(number, os.strerror(number))
 
 

@@ -4,10 +4,11 @@ import dataclasses
 
 import pytest
 
-from pneumo_lib import experiments, profiles
-from pneumo_lib.report import paper
+from pneumo_lib import experiments, profiles, published
+from pneumo_lib.errors import ParameterError
+from pneumo_lib.experiments import Experiment
 
-DECK = paper.tables().query("table == 'experiments'")
+DECK = published.tables().query("table == 'experiments'")
 
 
 def test_every_number_of_the_decks_table_is_in_the_registry():
@@ -56,13 +57,13 @@ def test_the_other_readings_override_one_thing():
 
 @pytest.mark.parametrize("name", ["exp9", "", "EXP1", 4, True, None, ["exp1"]])
 def test_an_unknown_name_lists_the_valid_ones(name):
-    with pytest.raises(experiments.ExperimentError, match="exp1, exp2, exp3, exp4, exp5"):
+    with pytest.raises(ParameterError, match="exp1, exp2, exp3, exp4, exp5"):
         experiments.get(name)
 
 
 @pytest.mark.parametrize("profile", ["Paper", "", 1, None])
 def test_an_unknown_profile_lists_the_valid_ones(profile):
-    with pytest.raises(profiles.ProfileError, match="paper, half, demo, smoke"):
+    with pytest.raises(ParameterError, match="paper, half, demo, smoke"):
         experiments.get("exp1", profile)
 
 
@@ -85,5 +86,5 @@ def test_profile_paper_changes_nothing():
 
 
 def test_every_field_has_a_source_and_a_meaning():
-    for field in dataclasses.fields(experiments.Experiment):
+    for field in dataclasses.fields(Experiment):
         assert field.metadata["source"] and field.metadata["meaning"], field.name

@@ -93,8 +93,10 @@ def test_blank_baseline_is_the_mean_of_predicting_nothing():
     truth[:2, 1, 1] = True
     blank = np.zeros_like(truth)
     for metric in (metrics.dsc, metrics.iou, metrics.stepwise_iou):
-        assert metric(blank, truth).mean() == pytest.approx(metrics.blank_baseline(truth.sum((1, 2))), abs=1e-15)
-    assert metrics.blank_baseline(np.repeat([0, 1], [9378, 2669])) == pytest.approx(0.7785, abs=5e-5)  # the challenge's
+        assert metric(blank, truth).mean() == pytest.approx(metrics.empty_mask_baseline(truth.sum((1, 2))), abs=1e-15)
+    assert metrics.empty_mask_baseline(np.repeat([0, 1], [9378, 2669])) == pytest.approx(
+        0.7785, abs=5e-5
+    )  # the challenge's
 
 
 def test_positive_only():

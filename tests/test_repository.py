@@ -9,7 +9,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from pneumo_lib.report import readme, records
+from pneumo_book import readme
+from pneumo_lib import records
 
 ROOT = Path(__file__).resolve().parents[1]
 

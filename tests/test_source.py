@@ -4,8 +4,9 @@ import shutil
 
 import pytest
 
-from pneumo_lib import paths, profiles
-from pneumo_lib.data import phantom, source
+from pneumo_lib import paths, phantom, profiles
+from pneumo_lib.data import dataset
+from pneumo_lib.errors import ParameterError
 
 SMOKE = profiles.get("smoke")
 
@@ -17,7 +18,7 @@ def home(tmp_path, monkeypatch):
 
 
 def test_the_phantom_is_written_once_split_by_patient_and_prepared(home):
-    data = source.open_source("phantom", SMOKE)
+    data = dataset.open_dataset("phantom", SMOKE)
     assert data.is_phantom and data.label == "phantom data, smoke profile" and data.split_rule == "patient"
     parts = {name: data.part(name, 32) for name in ("train", "validation", "test")}
     assert sum(map(len, parts.values())) == SMOKE.phantom_images
@@ -27,21 +28,21 @@ def test_the_phantom_is_written_once_split_by_patient_and_prepared(home):
         assert part.images.shape[1:] == (32, 32) and len(part.index) == len(part.rows)
         positive = part.masks[part.rows].any((1, 2))
         assert positive.tolist() == part.index["positive"].tolist(), "rows, masks and index are in one order"
-    by_path = source.open_source(str(home / "data" / f"phantom-{SMOKE.phantom_images}"), SMOKE)
+    by_path = dataset.open_dataset(str(home / "data" / f"phantom-{SMOKE.phantom_images}"), SMOKE)
     assert by_path.is_phantom, "also where the folder is named"
-    again = source.open_source("phantom", SMOKE)
+    again = dataset.open_dataset("phantom", SMOKE)
     assert again.split.equals(data.split)
 
 
 def test_a_rule_by_name_has_runs_of_its_own():
-    by_patient, by_image = source.open_source("phantom", SMOKE), source.open_source("phantom", SMOKE, split="deck")
+    by_patient, by_image = dataset.open_dataset("phantom", SMOKE), dataset.open_dataset("phantom", SMOKE, split="deck")
     assert by_patient.folder != by_image.folder
 
 
 def test_a_folder_keeps_its_name_but_not_its_dangers(tmp_path):
     folder = tmp_path / "my data; rm -rf"
     folder.mkdir()
-    data = source.open_source(str(folder), SMOKE)
+    data = dataset.open_dataset(str(folder), SMOKE)
     assert data.name == "my-data-rm--rf" or data.name == "my-data-rm-rf"
     assert not data.is_phantom
 
@@ -63,7 +64,7 @@ def test_the_same_x_ray_under_two_ids_is_counted(tmp_path):
     file = next(root.glob(f"dicom-images-train/*/*/{first[0]}.dcm"))
     shutil.copy(file, file.with_name("2.25.7.dcm"))
     table.write_text(table.read_text() + f"2.25.7,{first[1]}\n")
-    data = source.open_source(str(root), SMOKE)
+    data = dataset.open_dataset(str(root), SMOKE)
     found = data.same_images()
     assert found["shown_twice"].tolist() == [1]
     parts = data.split[data.index["image_id"].isin([first[0], "2.25.7"])]
@@ -73,23 +74,23 @@ def test_the_same_x_ray_under_two_ids_is_counted(tmp_path):
 @pytest.mark.parametrize("text", ["no JSON", "5", "null", "{}"])
 def test_a_file_of_the_marks_name_makes_no_phantom(tmp_path, text):
     (tmp_path / "dataset.json").write_text(text)
-    assert not source.open_source(str(tmp_path), SMOKE).is_phantom
+    assert not dataset.open_dataset(str(tmp_path), SMOKE).is_phantom
 
 
 @pytest.mark.parametrize("text", ["~nobody-of-that-name/x", "n" * 5000, "a\0b"])
 @pytest.mark.parametrize("name", ["data", "patients"])
 def test_what_cannot_be_a_path(name, text):
-    with pytest.raises(paths.PathError):
-        source.open_source(**{"data": "phantom", "profile": SMOKE, name: text})
+    with pytest.raises(ParameterError):
+        dataset.open_dataset(**{"data": "phantom", "profile": SMOKE, name: text})
 
 
 def test_a_link_to_itself_is_no_folder(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(paths.PathError, match="levels of symbolic links"):
-        source.open_source(str(tmp_path / "loop"), SMOKE)
+    with pytest.raises(ParameterError, match="levels of symbolic links"):
+        dataset.open_dataset(str(tmp_path / "loop"), SMOKE)
 
 
 def test_a_home_of_nobody_is_a_sentence(monkeypatch):
     monkeypatch.setenv("PNEUMO_HOME", "~nobody-of-that-name/x")
-    with pytest.raises(paths.PathError, match="begins with the home folder of a user that is not known"):
+    with pytest.raises(ParameterError, match="begins with the home folder of a user that is not known"):
         paths.home()

@@ -4,12 +4,12 @@ import os
 import random
 from collections.abc import Callable
 
-# On import albumentations would ask a package index for newer versions; a training run has no business there.
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-
 import albumentations as A
 import cv2
 import numpy as np
+
+# On import albumentations would ask a package index for newer versions; a training run has no business there.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 REFERENCE_PX = 512
 """The size at which the follow-up code gives its parameters."""

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from pneumo_lib.cores import usable_cores
 from pneumo_lib.data import augmentation
-from pneumo_lib.data.source import Part
+from pneumo_lib.data.dataset import Subset
+from pneumo_lib.hardware import usable_cores
 
 Key = tuple[int, int]
 
@@ -44,7 +44,7 @@ class EpochOrder(Sampler[Key]):
 class TrainingImages(Dataset):
     """Augmented image and mask, uint8 (1, H, W) each, for a key (epoch, position)."""
 
-    def __init__(self, part: Part, seed: int, stage: int, strength: float = 1.0):
+    def __init__(self, part: Subset, seed: int, stage: int, strength: float = 1.0):
         self.part, self.seed, self.stage = part, seed, stage
         self.augment = augmentation.training(part.images.shape[-1], strength)
 
@@ -60,7 +60,7 @@ class TrainingImages(Dataset):
 class PlainImages(Dataset):
     """Image and mask as they are, uint8 (1, H, W) each, for a position in the part."""
 
-    def __init__(self, part: Part):
+    def __init__(self, part: Subset):
         self.part = part
 
     def __len__(self) -> int:
@@ -74,7 +74,7 @@ class PlainImages(Dataset):
 
 
 def training_loader(
-    part: Part,
+    part: Subset,
     batch_size: int,
     seed: int,
     stage: int,
@@ -101,7 +101,7 @@ def training_loader(
     )
 
 
-def validation_loader(part: Part, batch_size: int, rank: int = 0, world: int = 1) -> DataLoader:
+def validation_loader(part: Subset, batch_size: int, rank: int = 0, world: int = 1) -> DataLoader:
     """Plain batches in the order of the part; several processes take turns, and each has one at least."""
     size = max(1, min(batch_size, len(part) // world))
     batches = [list(range(first, min(first + size, len(part)))) for first in range(0, len(part), size)]

@@ -13,7 +13,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
 
 from pneumo_lib.data import grayscale
-from pneumo_lib.errors import PneumoError
+from pneumo_lib.errors import DicomError
 
 OLDEST_YEARS = 120
 """Ages above are taken for typing errors: the challenge's own files say "152" and "413"."""
@@ -23,10 +23,6 @@ _HEADER_TAGS = [
     "SOPClassUID", "SOPInstanceUID", "PatientSex", "PatientAge", "ViewPosition", "SeriesDescription", "PixelSpacing",
     "ImagerPixelSpacing", "Rows",
 ]  # fmt: skip
-
-
-class DicomError(PneumoError):
-    """A file that is no readable single-frame grayscale X-ray."""
 
 
 @dataclass(frozen=True)

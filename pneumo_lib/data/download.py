@@ -6,24 +6,86 @@ The data may not be redistributed, so everyone fetches them with an account of t
 
 import argparse
 import json
+import lzma
 import re
 import shutil
+import stat
 import subprocess
 import sys
+import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
 
 from pneumo_lib import atomic, paths
 from pneumo_lib.data import siim
-from pneumo_lib.data.archive import ArchiveError, is_archive, unpack
-from pneumo_lib.errors import PneumoError
+from pneumo_lib.errors import DownloadError, PneumoError
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is there that ends like a ZIP archive; one that was cut off does not."""
+    return path.is_file() and zipfile.is_zipfile(path)
+
+
+def unpack(archive: Path, folder: Path) -> int:
+    """Unpacks an archive into `folder` and returns its number of files.
+
+    Files that are there with the right size are left alone. Every file's checksum is checked as it is written.
+
+    Raises:
+        DownloadError: damaged or packed in an unknown way, a member outside `folder` or a link, or no room on the disk.
+        WriteError: a file that cannot be written.
+    """
+    try:
+        with zipfile.ZipFile(archive) as content:
+            members = [member for member in content.infolist() if not member.is_dir()]
+            targets = {member.filename: _target(archive, member, folder) for member in members}
+            missing = [member for member in members if not _is_there(targets[member.filename], member)]
+            folder.mkdir(parents=True, exist_ok=True)
+            _check_space(sum(member.file_size for member in missing), folder)
+            for member in tqdm(missing, unit="file", disable=None):
+                _extract(content, member, targets[member.filename])
+            return len(members)
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
+        raise DownloadError(f"{archive} is damaged ({error}); delete it and run this again.") from error
+    except RuntimeError as error:  # encrypted, or packed by a method that zipfile does not know (NotImplementedError)
+        raise DownloadError(f"{archive} cannot be unpacked ({error}); get it from its source again.") from error
+    except OSError as error:
+        raise DownloadError(
+            f"{archive} cannot be unpacked into {folder} ({error.strerror}); mend that and run again."
+        ) from error
+
+
+def _target(archive: Path, member: zipfile.ZipInfo, folder: Path) -> Path:
+    parts = PurePosixPath(member.filename.replace("\\", "/")).parts
+    if stat.S_ISLNK(member.external_attr >> 16) or not parts or parts[0] == "/" or ".." in parts or ":" in parts[0]:
+        raise DownloadError(
+            f"{archive} holds {member.filename[:80]!r}, which leads out of the folder; do not use this archive."
+        )
+    return folder.joinpath(*parts)
+
+
+def _is_there(target: Path, member: zipfile.ZipInfo) -> bool:
+    return target.is_file() and target.stat().st_size == member.file_size
+
+
+def _check_space(need: int, folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < need:
+        raise DownloadError(
+            f"{folder}: unpacking needs {need / 1e9:.1f} GB, but the disk has {free / 1e9:.1f} GB left; free some."
+        )
+
+
+def _extract(content: zipfile.ZipFile, member: zipfile.ZipInfo, target: Path) -> None:
+    with atomic.replacing(target) as temporary, content.open(member) as packed, temporary.open("wb") as file:
+        shutil.copyfileobj(packed, file)
+
 
 MARK = "downloaded.json"
-
-
-class DownloadError(PneumoError):
-    """A data set that could not be fetched."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +147,7 @@ def fetch(name: str, to: str | Path) -> Path:
     Raises:
         DownloadError: unknown source, another one in the folder, no client, no or a wrong token, rules not accepted, no
             network.
-        ArchiveError: the archive is damaged, unsafe or does not fit on the disk.
+        DownloadError: the archive is damaged, unsafe or does not fit on the disk.
         SiimError: what came is no copy of SIIM-ACR.
     """
     if name not in SOURCES:
@@ -149,7 +211,7 @@ def _download(source: Source, archive: Path) -> None:
     if not archive.is_file():
         raise DownloadError(f"Kaggle's client ended well but left no {archive}; update it, {by_hand}.")
     if not is_archive(archive):
-        raise ArchiveError(f"{archive} is damaged or cut off; delete it and run this again.")
+        raise DownloadError(f"{archive} is damaged or cut off; delete it and run this again.")
 
 
 def _run(command: list[str]) -> tuple[int, str]:

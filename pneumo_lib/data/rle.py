@@ -9,15 +9,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from pneumo_lib.errors import PneumoError
+from pneumo_lib.errors import RleError
 
 EMPTY = "-1"
 _MOST_DIGITS = 18  # what surely fits in 64 bits
 _WHOLE_NUMBERS = re.compile(rf"\s*\d{{1,{_MOST_DIGITS}}}(\s+\d{{1,{_MOST_DIGITS}}})*\s*", re.ASCII)
-
-
-class RleError(PneumoError):
-    """A run-length string that does not describe a mask."""
 
 
 def decode(rows: str | Iterable[str], shape: tuple[int, int] = (1024, 1024), image_id: str | None = None) -> np.ndarray:

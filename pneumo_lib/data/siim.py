@@ -7,15 +7,12 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from pneumo_lib import paths
-from pneumo_lib.cores import usable_cores
-from pneumo_lib.data import dicom, grayscale, layout, rle, table
-from pneumo_lib.data.layout import SiimError
-
-__all__ = ["SiimError", "load_index", "read_image", "read_mask", "report"]
-
-SIDE = 1024
-"""Height and width of the frame in which the challenge's masks are given, in pixels."""
+from pneumo_lib import challenge, paths
+from pneumo_lib.data import annotations, dicom, layouts, radiographs, rle
+from pneumo_lib.data.dicom import Header
+from pneumo_lib.data.layouts import Files
+from pneumo_lib.errors import DicomError, SiimError
+from pneumo_lib.hardware import usable_cores
 
 
 def load_index(root: str | Path, patients: str | Path | None = None) -> pd.DataFrame:
@@ -37,7 +34,7 @@ def load_index(root: str | Path, patients: str | Path | None = None) -> pd.DataF
         RleError: a mask that is none.
     """
     root = paths.given(root)
-    files = layout.find(root)
+    files = layouts.find(root)
     if files.kind == "DICOM":
         source, rows, notes = _dicom_rows(files)
     else:
@@ -60,18 +57,6 @@ def load_index(root: str | Path, patients: str | Path | None = None) -> pd.DataF
     return index
 
 
-def read_image(path: str | Path) -> np.ndarray:
-    """The X-ray of a DICOM or PNG file as uint8 (H, W), air dark.
-
-    Raises:
-        DicomError, SiimError: unreadable.
-    """
-    if Path(path).suffix.lower() != ".png":
-        return dicom.read_image(path)
-    image = _read_png(Path(path))
-    return image if image.dtype == np.uint8 else grayscale.stretched(image)
-
-
 def read_mask(row) -> np.ndarray:
     """The mask of a row of the index: bool (1024, 1024).
 
@@ -80,7 +65,7 @@ def read_mask(row) -> np.ndarray:
     """
     if not row.labelled:
         raise SiimError(f"Image {row.image_id} is unlabelled and has no mask; select rows where `labelled` is true.")
-    return rle.decode(row.rle, (SIDE, SIDE), row.image_id)
+    return rle.decode(row.rle, (challenge.SIDE, challenge.SIDE), row.image_id)
 
 
 def report(index: pd.DataFrame) -> pd.DataFrame:
@@ -101,8 +86,8 @@ def report(index: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _dicom_rows(files: layout.Files) -> tuple[dict[str, tuple[str, ...]], dict[str, Path], dict[str, list[str]]]:
-    path, rows = table.choose(files.tables, set(files.images))
+def _dicom_rows(files: Files) -> tuple[dict[str, tuple[str, ...]], dict[str, Path], dict[str, list[str]]]:
+    path, rows = annotations.choose(files.tables, set(files.images))
     unique = rows.drop_duplicates()
     grouped = {image_id: tuple(group) for image_id, group in unique.groupby("image_id", sort=False).rle}
     notes = {
@@ -117,8 +102,8 @@ def _dicom_rows(files: layout.Files) -> tuple[dict[str, tuple[str, ...]], dict[s
     return grouped, files.images, notes
 
 
-def _png_rows(files: layout.Files) -> tuple[dict[str, tuple[str, ...]], dict[str, Path], dict[str, list[str]]]:
-    names = table.read_names(files.tables)
+def _png_rows(files: Files) -> tuple[dict[str, tuple[str, ...]], dict[str, Path], dict[str, list[str]]]:
+    names = annotations.read_names(files.tables)
     images, masks = _renamed(files.images, names), _renamed(files.masks, names)
     used = [image_id for image_id in masks if image_id in images]
     with ThreadPoolExecutor(usable_cores()) as pool:
@@ -147,7 +132,7 @@ def _add_areas(index: pd.DataFrame) -> None:
 
 
 def _add_patients(index: pd.DataFrame, path: str | Path | None, notes: dict[str, list[str]]) -> None:
-    known = table.read_patients(paths.given(path)) if path else {}
+    known = annotations.read_patients(paths.given(path)) if path else {}
     index["patient_id"] = pd.array([known.get(image_id) for image_id in index.image_id], dtype="string")
     if path and not index.empty and index.patient_id.isna().all():
         raise SiimError(
@@ -171,26 +156,18 @@ def _add_headers(index: pd.DataFrame, notes: dict[str, list[str]]) -> None:
     notes["files whose header cannot be read"] = index.image_id[unreadable].tolist()
 
 
-def _header(path: str) -> dicom.Header | None:
+def _header(path: str) -> Header | None:
     if path.lower().endswith(".png"):
-        return dicom.Header(None, None, float("nan"), False, None, float("nan"))
+        return Header(None, None, float("nan"), False, None, float("nan"))
     try:
         return dicom.read_header(path)
-    except dicom.DicomError:
+    except DicomError:
         return None  # listed in the report; preparing names the file
-
-
-def _read_png(path: Path) -> np.ndarray:
-    """uint8 or uint16 (H, W)."""
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
-    if image is None:
-        raise SiimError(f"{path} is no readable PNG; get it again or leave it out.")
-    return image
 
 
 def _read_png_mask(path: Path) -> np.ndarray:
     """The mask of a PNG file in the challenge's frame: bool (1024, 1024); 0/1, 0/255 and 0/65535 files alike."""
-    image = _read_png(path)
+    image = radiographs.read_png(path)
     brightest = int(image.max())
     full = next(full for full in (1, 255, 65535) if brightest <= full)
     mask = image > full // 2
@@ -201,4 +178,6 @@ def _read_png_mask(path: Path) -> np.ndarray:
         )
     if mask.shape[0] != mask.shape[1]:
         raise SiimError(f"{path} is {mask.shape[0]} x {mask.shape[1]}; masks are square, get the file again.")
-    return cv2.resize(mask.astype(np.uint8), (SIDE, SIDE), interpolation=cv2.INTER_NEAREST).view(bool)
+    return cv2.resize(mask.astype(np.uint8), (challenge.SIDE, challenge.SIDE), interpolation=cv2.INTER_NEAREST).view(
+        bool
+    )

@@ -21,11 +21,12 @@ import pandas as pd
 from tqdm import tqdm
 
 from pneumo_lib import atomic, paths
-from pneumo_lib.data import phantom, rle
-from pneumo_lib.data.resize import resize_image
-from pneumo_lib.errors import PneumoError
-from pneumo_lib.evaluation import radiographs, removal, segmentation_object, trained, tta
-from pneumo_lib.evaluation.radiographs import Radiograph
+from pneumo_lib.data import radiographs, rle
+from pneumo_lib.data.preprocessing import resize_image
+from pneumo_lib.data.radiographs import Radiograph
+from pneumo_lib.errors import PneumoError, RadiographError, SegmentationError
+from pneumo_lib.evaluation import dicom_seg, inference, postprocessing, tta
+from pneumo_lib.evaluation.inference import TrainedModel
 
 OUTLINE = (0, 159, 230)  # blue, green, red: orange of Okabe and Ito's palette
 
@@ -39,7 +40,7 @@ class Outcome(NamedTuple):
 
 def predict_files(
     sources: Iterable[str | os.PathLike],
-    model: trained.Trained,
+    model: TrainedModel,
     out: str | os.PathLike,
     batch_size: int = 5,
     segmentation: bool = True,
@@ -65,9 +66,9 @@ def predict_files(
     """
     out, files = paths.given(out), radiographs.find(sources)
     if (out / "predictions.csv").exists():
-        raise radiographs.RadiographError(f"{out} holds predictions already; choose another folder.")
-    if segmentation and not segmentation_object.available():
-        raise segmentation_object.SegmentationError(
+        raise RadiographError(f"{out} holds predictions already; choose another folder.")
+    if segmentation and not dicom_seg.available():
+        raise SegmentationError(
             "DICOM Segmentation needs the package highdicom; install it (pip install highdicom) or leave it out "
             "(--no-segmentation)."
         )
@@ -77,8 +78,8 @@ def predict_files(
     while batch := list(islice(xrays, batch_size)):
         images = np.stack([resize_image(xray.image, model.image_size) for _, xray in batch])
         for (name, xray), probability in zip(batch, _probabilities(model, images), strict=True):
-            mask = removal.apply(probability, model.binarization_threshold, model.removal_threshold, model.rule)
-            full = removal.to_shape(mask, xray.image.shape)
+            mask = postprocessing.apply(probability, model.binarization_threshold, model.removal_threshold, model.rule)
+            full = postprocessing.to_shape(mask, xray.image.shape)
             _write_pictures(out, name, xray, probability, full)
             if segmentation and xray.is_dicom:
                 _write_segmentation(out, name, xray, full, failures)
@@ -86,39 +87,11 @@ def predict_files(
             masks.append({"ImageId": name, "EncodedPixels": rle.encode(full)})
     if not rows:
         first = next(iter(failures.values()))
-        raise radiographs.RadiographError(f"none of {len(files)} files can be read; the first: {first}")
+        raise RadiographError(f"none of {len(files)} files can be read; the first: {first}")
     predictions = pd.DataFrame(rows)
     atomic.write_csv(out / "masks.csv", pd.DataFrame(masks))
     atomic.write_csv(out / "predictions.csv", predictions)
     return Outcome(predictions, failures)
-
-
-def from_parameters(xrays: str, model: str, out: str) -> tuple[Path, trained.Trained, Path]:
-    """The parameters of notebooks/predict: where the X-rays are, the loaded model, and the folder to write into.
-
-    Args:
-        xrays: a DICOM file, a PNG or a folder; "phantom" stands for 24 phantoms, drawn if they are not there.
-        model: a run's folder or one with exported weights; "": exp4's of the demo runs.
-        out: folder; "": `runs/predictions/` and the name of the X-rays.
-
-    Raises:
-        PneumoError: no text, nothing there, no finished model, or predictions in `out` already.
-    """
-    for name, value in (("xrays", xrays), ("model", model), ("out", out)):
-        if not isinstance(value, str):
-            raise radiographs.RadiographError(
-                f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}"
-            )
-    home = paths.home()
-    loaded = trained.load(model or home / "runs" / "phantom-demo" / "exp4" / "seed0")
-    source = paths.given(xrays) if xrays != "phantom" else phantom.write_dataset(home / "data" / "phantom-24", 24)
-    radiographs.find([source])
-    folder = paths.given(out) if out else home / "runs" / "predictions" / paths.slug(source.stem)
-    if (folder / "predictions.csv").exists():
-        raise radiographs.RadiographError(
-            f"out={paths.shown(folder)} holds predictions already; choose another folder."
-        )
-    return source, loaded, folder
 
 
 def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -131,7 +104,7 @@ def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def _readable(files: Iterable[tuple[str, Path]], failures: dict[str, str]) -> Iterator[tuple[str, Radiograph]]:
     for name, path in files:
         try:
-            with segmentation_object.quiet():
+            with dicom_seg.quiet():
                 xray = radiographs.read(path)
         except PneumoError as error:
             failures[str(path)] = str(error)
@@ -139,7 +112,7 @@ def _readable(files: Iterable[tuple[str, Path]], failures: dict[str, str]) -> It
             yield name, xray
 
 
-def _probabilities(model: trained.Trained, images: np.ndarray) -> np.ndarray:
+def _probabilities(model: TrainedModel, images: np.ndarray) -> np.ndarray:
     return tta.predict(model.network, images, model.transforms, len(images))
 
 
@@ -157,12 +130,12 @@ def _write_pictures(out: Path, name: str, xray: Radiograph, probability: np.ndar
 def _write_segmentation(out: Path, name: str, xray: Radiograph, mask: np.ndarray, failures: dict[str, str]) -> None:
     try:
         with atomic.replacing(out / "segmentation" / f"{name}.dcm") as temporary:
-            segmentation_object.write(temporary, mask, xray.path)
-    except segmentation_object.SegmentationError as error:
+            dicom_seg.write(temporary, mask, xray.path)
+    except SegmentationError as error:
         failures[str(xray.path)] = str(error)
 
 
-def _row(name: str, xray: Radiograph, probability: np.ndarray, mask: np.ndarray, model: trained.Trained) -> dict:
+def _row(name: str, xray: Radiograph, probability: np.ndarray, mask: np.ndarray, model: TrainedModel) -> dict:
     area = int(mask.sum())
     return {
         "name": name,
@@ -188,7 +161,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--no-segmentation", action="store_true", help="leave out DICOM Segmentation objects")
     given = parser.parse_args(arguments)
     try:
-        model = trained.load(given.model, given.binarization_threshold, given.removal_threshold)
+        model = inference.load_model(given.model, given.binarization_threshold, given.removal_threshold)
         found = predict_files(given.xrays, model, given.out, segmentation=not given.no_segmentation)
     except PneumoError as error:
         print(error, file=sys.stderr)

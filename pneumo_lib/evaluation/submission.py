@@ -17,16 +17,12 @@ import numpy as np
 from pneumo_lib import paths
 from pneumo_lib.atomic import replacing
 from pneumo_lib.data import rle
-from pneumo_lib.data.layout import is_safe_id
-from pneumo_lib.errors import PneumoError
-from pneumo_lib.evaluation import removal
+from pneumo_lib.data.layouts import is_safe_id
+from pneumo_lib.errors import PneumoError, SubmissionError
+from pneumo_lib.evaluation import postprocessing
 
 SIZE = 1024
 HEADER = ["ImageId", "EncodedPixels"]
-
-
-class SubmissionError(PneumoError):
-    """A submission that the challenge would not accept."""
 
 
 def write(
@@ -64,7 +60,7 @@ def write(
         if mask is None:
             raise SubmissionError(f"masks has {len(rows)} entries for {len(ids)} ids; pass one for each.")
         mask = _checked(image_id, mask)
-        rows[image_id] = rle.encode(removal.to_shape(mask, (SIZE, SIZE))) if mask.any() else rle.EMPTY
+        rows[image_id] = rle.encode(postprocessing.to_shape(mask, (SIZE, SIZE))) if mask.any() else rle.EMPTY
     if next(masks, None) is not None:
         raise SubmissionError(f"masks has more than the {len(ids)} entries of ids; pass one for each.")
     with replacing(path) as temporary:

@@ -1,38 +1,78 @@
 """Every binarization threshold (B-TH) with every removal threshold (R-TH), exactly, in one pass over each map."""
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from pneumo_lib.cores import usable_cores
-from pneumo_lib.evaluation import components
-from pneumo_lib.evaluation.map_queue import MapQueue, SweepError, truth_array
+from pneumo_lib import published
+from pneumo_lib.errors import SweepError
+from pneumo_lib.evaluation import postprocessing, sweep_kernels
 from pneumo_lib.evaluation.sweep_result import SweepResult
-
-DECK_BINARIZATION_THRESHOLDS = np.arange(200, 901) / 1000
-"""B-TH 0.200, 0.201, ..., 0.900 (the deck)."""
-
-DECK_REMOVAL_THRESHOLDS = np.array([1024, 2048, 3072, 4096])
-"""R-TH in pixels of a 512x512 map (the deck; the same values in the follow-up code)."""
-
-RULES = ("component", "mask", "triplet")
+from pneumo_lib.hardware import usable_cores
 
 
-def scale_removal(thresholds: Iterable[int], size: int) -> np.ndarray:
-    """Removal thresholds of 512x512 maps for maps of size x size: in proportion to area, halves up, at least 1.
+class MapQueue:
+    """Hands out one map after the other to several threads."""
 
-    Source: our choice. The deck tests at 512x512; smaller profiles need the same share of the image.
+    def __init__(self, probability: Iterable[np.ndarray], truth: np.ndarray):
+        if isinstance(probability, np.ndarray) and probability.shape != truth.shape:
+            raise SweepError(f"probability has shape {probability.shape} and truth {truth.shape}; pass equal ones.")
+        self.maps, self.truth, self.next, self.lock = iter(probability), truth, 0, threading.Lock()
+
+    def __iter__(self) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """The number of a map, the map and its truth, each (H, W), until all are taken or one thread stops."""
+        while (item := self._take()) is not None:
+            yield item
+
+    def _take(self) -> tuple[int, np.ndarray, np.ndarray] | None:
+        with self.lock:
+            n = self.next
+            if n >= len(self.truth):
+                return None
+            probability = next(self.maps, None)
+            if probability is None:
+                raise SweepError(f"probability has {n} maps for {len(self.truth)} truths; pass one for each.")
+            self.next += 1
+        return n, _checked_map(n, probability, self.truth.shape[1:]), np.ascontiguousarray(self.truth[n])
+
+    def stop(self) -> None:
+        """Ends the loops of all threads; one calls it that failed."""
+        self.next = len(self.truth)
+
+    def check_end(self) -> None:
+        """Raises SweepError if a map is left over."""
+        if next(self.maps, None) is not None:
+            raise SweepError(f"probability has more than the {len(self.truth)} maps of truth; pass one for each.")
+
+
+def truth_array(truth: np.ndarray) -> np.ndarray:
+    """The masks, known to be bool or uint8 (N, H, W) with at least one pixel.
+
+    Raises:
+        SweepError: they are not.
     """
-    scaled = np.floor(np.asarray(list(thresholds)) * size**2 / 512**2 + 0.5).astype(np.int64)
-    return np.maximum(scaled, 1)
+    truth = np.asanyarray(truth)
+    if truth.ndim != 3 or truth.size == 0 or truth.dtype not in (bool, np.uint8):
+        raise SweepError(f"truth is {truth.dtype} {truth.shape}; pass bool or uint8 masks (N, H, W), at least one.")
+    return truth
+
+
+def _checked_map(n: int, probability: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    probability = np.asarray(probability)
+    if probability.shape != shape:
+        raise SweepError(f"probability {n} has shape {probability.shape} and its truth {shape}; they must be the same.")
+    if probability.dtype not in (np.float16, np.float32, np.float64):
+        raise SweepError(f"probability {n} has type {probability.dtype}; pass float16 or float32 in 0..1.")
+    return np.ascontiguousarray(probability, np.float16 if probability.dtype == np.float16 else np.float32)
 
 
 def sweep(
     probability: Iterable[np.ndarray],
     truth: np.ndarray,
-    binarization_thresholds: Iterable[float] = DECK_BINARIZATION_THRESHOLDS,
-    removal_thresholds: Iterable = DECK_REMOVAL_THRESHOLDS,
+    binarization_thresholds: Iterable[float] = published.DECK_BINARIZATION_THRESHOLDS,
+    removal_thresholds: Iterable = published.DECK_REMOVAL_THRESHOLDS,
     rule: str = "component",
     threads: int | None = None,
 ) -> SweepResult:
@@ -89,24 +129,24 @@ class _Scratch:
         pixels, padded = shape[0] * shape[1], (shape[0] + 2) * (shape[1] + 2)
         self.shape = shape
         self.thresholds = np.append(thresholds, np.float32(np.inf)).astype(np.float32)
-        self.starts = components.bucket_starts(thresholds)
-        self.half = components.half_levels(thresholds)
+        self.starts = sweep_kernels.bucket_starts(thresholds)
+        self.half = sweep_kernels.half_levels(thresholds)
         self.levels = np.empty(pixels, np.int32)
         self.order = np.empty(pixels, np.int32)
         self.parent, self.mass = np.empty(padded, np.int32), np.empty(padded, np.int64)
         self.rows = np.empty(padded, np.uint8)
         self.above, self.above_true = np.empty(len(thresholds), np.int32), np.empty(len(thresholds), np.int32)
-        self.steps = np.array([row * (shape[1] + 2) + column for row, column in components.RING], np.int32)
+        self.steps = np.array([row * (shape[1] + 2) + column for row, column in sweep_kernels.RING], np.int32)
 
     def count(self, n: int, probability: np.ndarray, truth: np.ndarray) -> int:
         """Fills `levels`, `above` and `above_true` of a map; the number of true pixels."""
         if probability.dtype == np.float16:
-            valid = components.levels_of_half(probability.view(np.uint16).ravel(), self.half, self.levels)
+            valid = sweep_kernels.levels_of_half(probability.view(np.uint16).ravel(), self.half, self.levels)
         else:
-            valid = components.levels_of_single(probability.ravel(), self.thresholds, self.starts, self.levels)
+            valid = sweep_kernels.levels_of_single(probability.ravel(), self.thresholds, self.starts, self.levels)
         if not valid:
             raise SweepError(f"probability {n} holds NaN or a value outside 0..1; apply the sigmoid to logits first.")
-        true_px = components.threshold_counts(self.levels, truth, self.above, self.above_true)
+        true_px = sweep_kernels.threshold_counts(self.levels, truth, self.above, self.above_true)
         if true_px < 0:
             raise SweepError(f"truth {n} holds values other than 0 and 1; pass truth > 0.")
         return true_px
@@ -132,12 +172,12 @@ def _sweep_components(queue: MapQueue, result: SweepResult, binarization: np.nda
         truth = truth.ravel().view(np.uint8)
         result.truth_px[n] = scratch.count(n, probability, truth)
         filled = np.append(scratch.above, np.int32(0))
-        components.sort_pixels(scratch.levels, truth, filled, scratch.shape[1], scratch.order)
-        components.grow_components(
+        sweep_kernels.sort_pixels(scratch.levels, truth, filled, scratch.shape[1], scratch.order)
+        sweep_kernels.grow_components(
             scratch.order,
             scratch.above,
             scratch.steps,
-            components.TOUCHING,
+            sweep_kernels.TOUCHING,
             ranks,
             scratch.parent,
             scratch.mass,
@@ -173,8 +213,8 @@ def _increasing(name: str, values: Iterable, dtype: type) -> np.ndarray:
 
 
 def _checked_removal(thresholds: Iterable, rule: str) -> np.ndarray:
-    if rule not in RULES:
-        raise SweepError(f"rule is {rule!r}; choose one of {', '.join(RULES)}.")
+    if rule not in postprocessing.RULES:
+        raise SweepError(f"rule is {rule!r}; choose one of {', '.join(postprocessing.RULES)}.")
     if rule == "triplet":
         pairs = np.asarray(list(thresholds), np.float64)
         if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.isfinite(pairs).all():

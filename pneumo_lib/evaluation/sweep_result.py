@@ -1,50 +1,20 @@
 """What a sweep found: counts of every image and cell, their scores, and the choice of the best cell."""
 
-import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from pneumo_lib import metrics, paths
-from pneumo_lib.errors import PneumoError
+from pneumo_lib import metrics
+from pneumo_lib.errors import SweepError
+from pneumo_lib.evaluation.postprocessing import Thresholds
 
 METRICS = {
     "dsc": metrics.dsc_from_counts,
     "iou": metrics.iou_from_counts,
     "stepwise_iou": metrics.stepwise_iou_from_counts,
 }
-
-
-class ChoiceError(PneumoError):
-    """A metric or a pair of thresholds that a sweep does not hold."""
-
-
-class Choice(NamedTuple):
-    """A pair of thresholds, its mean score over the images and its rule (see `sweep`); under "triplet" R-TH is a pair."""
-
-    binarization_threshold: float
-    removal_threshold: int | tuple[float, int]
-    score: float
-    rule: str = "component"
-
-
-def read_choice(path: Path) -> tuple[Choice, list[str]]:
-    """A choice as the sweep keeps it, and the augmentation it was made with; files of older runs name no rule.
-
-    Raises:
-        ChoiceError: damaged.
-    """
-    try:
-        found = json.loads(path.read_text())
-        removal = found["removal_threshold"]
-        pair = (float(removal[0]), int(removal[1])) if isinstance(removal, list) else int(removal)
-        rule = found.get("rule", "component")
-        return Choice(float(found["binarization_threshold"]), pair, found["score"], rule), list(found["transforms"])
-    except (OSError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise ChoiceError(f"{paths.shown(path)} is damaged; run notebooks/sweep.ipynb again.") from error
 
 
 class Counts(NamedTuple):
@@ -88,7 +58,7 @@ class SweepResult:
     def score(self, metric: str) -> np.ndarray:
         """One of the metrics "dsc", "iou", "stepwise_iou" by name, float64 (N, B, R)."""
         if metric not in METRICS:
-            raise ChoiceError(f"metric is {metric!r}; choose one of {', '.join(METRICS)}.")
+            raise SweepError(f"metric is {metric!r}; choose one of {', '.join(METRICS)}.")
         return METRICS[metric](self.predicted_px, self.truth_px[:, None, None], self.intersection_px)
 
     def cell_scores(self, metric: str, r: int) -> np.ndarray:
@@ -118,7 +88,7 @@ class SweepResult:
         """bool (N,), the images with a true pixel."""
         return self.truth_px > 0
 
-    def best(self, metric: str = "dsc") -> Choice:
+    def best(self, metric: str = "dsc") -> Thresholds:
         """The pair of thresholds with the highest mean score.
 
         Ties: of all binarization thresholds that reach the maximum, the longest unbroken run is taken (of equal runs
@@ -126,7 +96,7 @@ class SweepResult:
         (of two middles the lower). The middle of a plateau is the choice that small changes of the data move least.
 
         Raises:
-            ChoiceError: an unknown metric.
+            SweepError: an unknown metric.
         """
         mean = self.mean(metric)
         top = mean.max()
@@ -138,13 +108,13 @@ class SweepResult:
                 if end - start > best_length:
                     best_length, best_at = end - start, ((start + end - 1) // 2, r)
         b, r = best_at
-        return Choice(float(self.binarization_thresholds[b]), self._removal(r), float(mean[b, r]), self.rule)
+        return Thresholds(float(self.binarization_thresholds[b]), self._removal(r), float(mean[b, r]), self.rule)
 
     def at(self, binarization_threshold: float, removal_threshold: int | tuple[float, int]) -> Counts:
         """Every image's counts at one cell.
 
         Raises:
-            ChoiceError: the pair was not swept.
+            SweepError: the pair was not swept.
         """
         b, r = self.index(binarization_threshold, removal_threshold)
         return Counts(self.predicted_px[:, b, r], self.truth_px, self.intersection_px[:, b, r])
@@ -155,7 +125,7 @@ class SweepResult:
         removal = self.removal_thresholds.reshape(len(self.removal_thresholds), -1)
         rs = np.flatnonzero((removal == np.atleast_1d(removal_threshold)).all(axis=1))
         if not (len(bs) and len(rs)):
-            raise ChoiceError(
+            raise SweepError(
                 f"({binarization_threshold}, {removal_threshold}) was not swept; binarization thresholds run from "
                 f"{self.binarization_thresholds[0]:g} to {self.binarization_thresholds[-1]:g}, removal thresholds are "
                 f"{', '.join(str(self._removal(r)) for r in range(len(removal)))}."

@@ -1,22 +1,15 @@
 """Test-time augmentation: the mean prediction over an image and changed copies of it (the deck, phase 3)."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import numpy as np
 import torch
 from torch import nn
 
-from pneumo_lib.errors import PneumoError
-from pneumo_lib.evaluation import warps
+from pneumo_lib.errors import TtaError
+from pneumo_lib.evaluation.transforms import TRANSFORMS
 from pneumo_lib.model.unet import as_input
-
-Undo = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | float]]
-"""Takes the probabilities of a changed copy (H, W) back to the image: (probability, weight of the vote a pixel)."""
-
-
-class TtaError(PneumoError):
-    """Images or names of transforms that cannot be predicted with."""
 
 
 def predict(
@@ -118,51 +111,6 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     finally:
         for part in training:
             part.training = True
-
-
-def flip(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, Undo]:
-    """Left and right exchanged; undone exactly."""
-    return image[:, ::-1], lambda probability: (probability[:, ::-1], 1)
-
-
-def contrast(rng: np.random.Generator, image: np.ndarray, limit: float = 0.2) -> tuple[np.ndarray, Undo]:
-    """Grey values spread around their mean by a factor of 0.8 to 1.2 (albumentations' limit)."""
-    mean = image.mean()
-    return _as_grey(mean + (image - mean) * (1 + rng.uniform(-limit, limit))), _in_place
-
-
-def brightness(rng: np.random.Generator, image: np.ndarray, limit: float = 0.2) -> tuple[np.ndarray, Undo]:
-    """Grey values shifted by up to a fifth of their range (albumentations' limit)."""
-    return _as_grey(image + 255 * rng.uniform(-limit, limit)), _in_place
-
-
-def _warped(make: Callable[[np.random.Generator, int, int], warps.Warp]) -> Callable:
-    def transform(rng: np.random.Generator, image: np.ndarray) -> tuple[np.ndarray, Undo]:
-        warp = make(rng, *image.shape)
-        return warp.forward(image), warp.backward
-
-    transform.__doc__ = make.__doc__
-    return transform
-
-
-def _as_grey(values: np.ndarray) -> np.ndarray:
-    return np.clip(np.round(values), 0, 255).astype(np.uint8)
-
-
-def _in_place(probability: np.ndarray) -> tuple[np.ndarray, float]:
-    return probability, 1
-
-
-TRANSFORMS: dict[str, Callable[[np.random.Generator, np.ndarray], tuple[np.ndarray, Undo]]] = {
-    "flip": flip,
-    "contrast": contrast,
-    "brightness": brightness,
-    "crop": _warped(warps.random_sized_crop),
-    "elastic": _warped(warps.elastic),
-    "grid": _warped(warps.grid_distortion),
-    "optical": _warped(warps.optical_distortion),
-}
-"""The deck's seven transforms by name: a generator and an image uint8 (H, W) → the changed image and how to undo it."""
 
 
 def _checked(images: np.ndarray, transforms: Iterable[str], batch_size: int) -> list[str]:

@@ -11,11 +11,13 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from pneumo_lib import metrics
-from pneumo_lib.evaluation import removal, tta
-from pneumo_lib.evaluation.sweep_result import Choice
+from pneumo_lib.evaluation import postprocessing, tta
+from pneumo_lib.evaluation.postprocessing import Thresholds
+from pneumo_lib.evaluation.transforms import TRANSFORMS
+from pneumo_lib.metrics import Interval
 
 NONE, ALL = "none", "all seven"
-SETS = (NONE, *tta.TRANSFORMS, ALL)
+SETS = (NONE, *TRANSFORMS, ALL)
 """No augmentation, each transform alone (with the unchanged image, as always), and all together."""
 
 
@@ -27,7 +29,7 @@ class Effects(NamedTuple):
 
 
 def measure(
-    model: nn.Module, images: np.ndarray, truth: np.ndarray, chosen: Choice, batch_size: int = 5, seed: int = 0
+    model: nn.Module, images: np.ndarray, truth: np.ndarray, chosen: Thresholds, batch_size: int = 5, seed: int = 0
 ) -> Effects:
     """The DSC of every image under every set, out of eight forward passes an image.
 
@@ -42,13 +44,13 @@ def measure(
     Source: our choice; the deck lists the seven transforms and reports no effect of any.
     """
     device = next(model.parameters()).device
-    rows, seconds = [], dict.fromkeys((NONE, *tta.TRANSFORMS), 0.0)
+    rows, seconds = [], dict.fromkeys((NONE, *TRANSFORMS), 0.0)
     tta.plain(model, np.asarray(images[:batch_size]), device)  # the first pass is slower and is not timed
     for start in range(0, len(images), batch_size):
         batch, true = np.asarray(images[start : start + batch_size]), truth[start : start + batch_size]
         scores = {}
         for name, probability in _sets(model, batch, seed, start, device, seconds):
-            predicted = removal.apply(probability, *chosen[:2], chosen.rule)
+            predicted = postprocessing.apply(probability, *chosen[:2], chosen.rule)
             scores[name] = metrics.dsc(predicted, true)
         rows.append(pd.DataFrame(scores))
     alone = {name: spent / len(images) for name, spent in seconds.items()}
@@ -65,7 +67,7 @@ def _sets(
     seconds[NONE] += time.perf_counter() - begin
     yield NONE, plain
     total, votes = plain.copy(), np.ones_like(plain)
-    for name in tta.TRANSFORMS:
+    for name in TRANSFORMS:
         begin = time.perf_counter()
         probability, weight = tta.vote(model, batch, name, seed, start, device)
         seconds[name] += time.perf_counter() - begin
@@ -93,14 +95,14 @@ def table(effects: Effects, positive: ArrayLike, groups: ArrayLike | None = None
     for name in SETS:
         row = {
             "transforms": name,
-            "passes": {NONE: 1, ALL: 1 + len(tta.TRANSFORMS)}.get(name, 2),
+            "passes": {NONE: 1, ALL: 1 + len(TRANSFORMS)}.get(name, 2),
             "seconds": effects.seconds[name],
         }
         for prefix, images in (("", np.ones(len(positive), bool)), ("positive_", positive)):
             here, none = effects.dsc.loc[images, name].to_numpy(), effects.dsc.loc[images, NONE].to_numpy()
             some = len(here) > 0
             patients = None if groups is None else groups[images]
-            gain = metrics.paired_bootstrap(here, none, patients) if some else metrics.Interval(*[np.nan] * 3)
+            gain = metrics.paired_bootstrap(here, none, patients) if some else Interval(*[np.nan] * 3)
             row[f"{prefix}dsc"] = float(here.mean()) if some else np.nan
             row |= {f"{prefix}gain": gain.mean, f"{prefix}gain_low": gain.low, f"{prefix}gain_high": gain.high}
         rows.append(row)

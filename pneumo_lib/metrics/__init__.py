@@ -13,12 +13,11 @@ from pneumo_lib.metrics.detection import (
     sensitivity,
     specificity,
 )
-from pneumo_lib.metrics.groups import attributes, subgroups
 from pneumo_lib.metrics.overlap import (
     MetricError,
-    blank_baseline,
     dsc,
     dsc_from_counts,
+    empty_mask_baseline,
     iou,
     iou_from_counts,
     pixel_counts,
@@ -26,6 +25,7 @@ from pneumo_lib.metrics.overlap import (
     stepwise_iou,
     stepwise_iou_from_counts,
 )
+from pneumo_lib.metrics.subgroups import attributes, subgroups
 
 __all__ = [
     "AreaError",
@@ -37,7 +37,7 @@ __all__ = [
     "auroc",
     "average_precision",
     "bin_counts",
-    "blank_baseline",
+    "empty_mask_baseline",
     "bootstrap_interval",
     "bootstrap_statistic",
     "dsc",

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from pneumo_lib.metrics.overlap import MetricError
+from pneumo_lib.errors import MetricError
 
 
 class Interval(NamedTuple):

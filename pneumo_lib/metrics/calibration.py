@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from pneumo_lib.metrics.overlap import MetricError
+from pneumo_lib.errors import MetricError
 
 
 def bin_counts(probability: Iterable[np.ndarray], truth: Iterable[np.ndarray], bins: int = 10) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
-from pneumo_lib.metrics.overlap import MetricError
+from pneumo_lib.errors import MetricError
 
 
 def sensitivity(predicted: ArrayLike, positive: ArrayLike) -> float:

@@ -5,11 +5,7 @@ from __future__ import annotations  # The library's page in the book shows them 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pneumo_lib.errors import PneumoError
-
-
-class MetricError(PneumoError):
-    """Values that a metric cannot be computed from."""
+from pneumo_lib.errors import MetricError
 
 
 def pixel_counts(predicted: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -95,7 +91,7 @@ def stepwise_iou_from_counts(
     return np.where(union == 0, empty, passed / 10)
 
 
-def blank_baseline(truth_px: ArrayLike) -> float:
+def empty_mask_baseline(truth_px: ArrayLike) -> float:
     """Mean DSC, IoU and stepwise IoU of predicting nothing at all: the share of images without a pneumothorax.
 
     Args:

@@ -9,13 +9,9 @@ from safetensors import SafetensorError
 from segmentation_models_pytorch.encoders import encoders
 from torch import nn
 
-from pneumo_lib.errors import PneumoError
+from pneumo_lib.errors import WeightsError
 
 ENCODER = "resnet34"
-
-
-class WeightsError(PneumoError):
-    """Weights that are missing, damaged or another network's."""
 
 
 def build(experiment, pretrained: bool = True) -> nn.Module:

@@ -1,7 +1,9 @@
 """Trained weights on disk: safetensors with their configuration inside, read without unpickling anything."""
 
+import hashlib
 import json
 import shutil
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,8 +13,9 @@ from safetensors.torch import load_file, save
 from torch import nn
 
 from pneumo_lib import atomic, paths
+from pneumo_lib.errors import WeightsError
+from pneumo_lib.experiments import Experiment
 from pneumo_lib.model import unet
-from pneumo_lib.model.unet import WeightsError
 
 _FIRST = "conv1.weight"
 
@@ -24,7 +27,7 @@ def write(path: Path, model: nn.Module, about: dict) -> None:
         temporary.write_bytes(save(tensors, metadata={"about": json.dumps(about), "format": "pt"}))
 
 
-def about(path: Path) -> dict:
+def metadata(path: Path) -> dict:
     """What `write` was told about the weights.
 
     Raises:
@@ -55,7 +58,7 @@ def load(path: Path, model: nn.Module) -> nn.Module:
     return model
 
 
-def load_start(path: Path, model: nn.Module) -> nn.Module:
+def load_pretrained(path: Path, model: nn.Module) -> nn.Module:
     """Puts weights to start training from into `model`: those of the whole network, or of a ResNet34 encoder alone.
 
     Accepted names: the network's own (`encoder.*`, `decoder.*`, `segmentation_head.*`, as `write` writes them) or the
@@ -97,7 +100,7 @@ def export(source, folder: Path) -> Path:
         WeightsError: see `about` and `load`.
     """
     path, folder = Path(getattr(source, "final_weights", source)), Path(folder)
-    found = about(path)
+    found = metadata(path)
     channels = found["settings"]["experiment"]["channels"]
     model = load(path, unet.build(SimpleNamespace(channels=channels), pretrained=False))
     write(folder / "model.safetensors", model, found)
@@ -116,3 +119,39 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         raise WeightsError(f"{paths.shown(path)} is missing; train the experiment first.") from error
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{paths.shown(path)} is damaged ({error}); delete it and train again.") from error
+
+
+@dataclass(frozen=True)
+class InitialWeights:
+    """Initial weights of the first stage.
+
+    encoder: "imagenet" or `None`, random, as `Experiment.encoder_weights`.
+    file: safetensors with weights of the encoder or of the whole network, instead.
+    """
+
+    encoder: str | None = None
+    file: Path | None = None
+
+    @property
+    def title(self) -> str:
+        """As a plan shows it."""
+        return f"weights: {self.file.name}" if self.file else f"encoder: {self.encoder or 'random'}"
+
+    def settings(self, experiment: Experiment) -> dict:
+        """What sets a run's weights apart from the experiment's own; empty where they are those.
+
+        The experiment itself stays as the registry has it, so that a record of the run can still be compared with it.
+        """
+        if self.file:
+            with self.file.open("rb") as file:
+                return {"weights": {"file": self.file.name, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}}
+        return {} if self.encoder == experiment.encoder_weights else {"weights": self.encoder or "none"}
+
+    def build(self, experiment: Experiment) -> nn.Module:
+        """The network, see `unet.build`, with these weights.
+
+        Raises:
+            WeightsError: they cannot be had, or are another network's.
+        """
+        model = unet.build(replace(experiment, encoder_weights=self.encoder))
+        return load_pretrained(self.file, model) if self.file else model

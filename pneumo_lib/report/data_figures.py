@@ -1,26 +1,57 @@
 """Pictures of a data set: samples, and who and how much is in it."""
 
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from pneumo_lib.data.source import Part
-from pneumo_lib.report import grey_levels
-from pneumo_lib.report.figures import show_xray
+from pneumo_lib import atomic, challenge
+from pneumo_lib.data import dicom
+from pneumo_lib.data.dataset import Subset
 from pneumo_lib.report.style import NEUTRAL, PREDICTED, TRUE, subplots
+from pneumo_lib.report.xray_figures import show_xray
 
-# The challenge counts mask areas at this many pixels a side.
-_PIXELS = 1024**2
+GREY_BINS = 32
+
+_GREY_SIDE = 256
 
 
-_REAL_AREAS = {0: 80, 5: 1_212, 50: 6_753, 95: 34_891, 100: 90_479}
-"""Percentiles of the mask areas of the challenge's 2,669 positive images, in pixels at 1024 x 1024."""
+def grey_shares(images: Iterable[np.ndarray]) -> np.ndarray:
+    """Share of the pixels in each of 32 equal bins of grey, (N, 32), of images uint8 (H, W) brought to 256 x 256."""
+    rows = []
+    for image in images:
+        small = cv2.resize(image, (_GREY_SIDE, _GREY_SIDE), interpolation=cv2.INTER_AREA)
+        rows.append(np.bincount(small.ravel() // (256 // GREY_BINS), minlength=GREY_BINS) / small.size)
+    return np.array(rows).reshape(-1, GREY_BINS)
+
+
+def grey_table(images: Iterable[np.ndarray]) -> pd.DataFrame:
+    """One row a bin: its lowest `grey`, `mean` and standard deviation `sd` over the images, and how many `images`."""
+    each = grey_shares(images)
+    columns = {"grey": np.arange(GREY_BINS) * (256 // GREY_BINS), "mean": each.mean(axis=0), "sd": each.std(axis=0)}
+    return pd.DataFrame(columns).round(6).assign(images=len(each))
+
+
+def grey_overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """Common area of two mean histograms (32,): 1 where they are equal, 0 where they share no grey level."""
+    return float(np.minimum(one, other).sum())
+
+
+if __name__ == "__main__":
+    files = sorted(path for path in Path(sys.argv[1]).rglob("*.dcm") if not path.name.startswith("."))
+    atomic.write_csv(challenge.GREY_LEVELS, grey_table(map(dicom.read_image, files)))
+    print(f"{challenge.GREY_LEVELS}: {len(files)} X-rays")
+
 
 _MOST_IMAGES = 300
 
 
-def gallery(part: Part, label: str, columns: int = 6, rows: int = 2) -> Figure:
+def gallery(part: Subset, label: str, columns: int = 6, rows: int = 2) -> Figure:
     """Rows of images with a pneumothorax, as far as there are any, above rows without; the first ones of the part."""
     positive = part.index["positive"].to_numpy(bool)
     figure, axes = subplots(2 * rows, columns, figsize=(2 * columns, 4.1 * rows))
@@ -45,7 +76,7 @@ def overview(index: pd.DataFrame, label: str) -> Figure:
     axes[0].bar_label(bars, [f"{count} ({count / max(1, len(labelled)):.0%})" for count in counts])
     axes[0].margins(y=0.12)
     axes[0].set(title="pneumothorax", ylabel="images")
-    area = labelled.loc[labelled["positive"], "mask_area_px"].astype(float) / _PIXELS * 100
+    area = labelled.loc[labelled["positive"], "mask_area_px"].astype(float) / challenge.PIXELS * 100
     axes[1].hist(area, bins=np.geomspace(0.005, 20, 19), color=TRUE, edgecolor="white")
     axes[1].set(title="area of the mask", xlabel="% of the image (log scale)", ylabel="images", xscale="log")
     axes[1].set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])
@@ -75,20 +106,26 @@ def beside_real(index: pd.DataFrame, images: np.ndarray, label: str) -> Figure:
     own = np.sort(index.loc[index["positive"].fillna(False).astype(bool), "mask_area_px"].to_numpy(float))
     if len(own):
         areas.step(own, np.linspace(0, 100, len(own)), where="post", color=PREDICTED, label=label)
-    areas.plot(_REAL_AREAS.values(), _REAL_AREAS.keys(), "D", color=TRUE, label="real: the challenge's 2,669 masks")
+    areas.plot(
+        challenge.MASK_AREAS.values(),
+        challenge.MASK_AREAS.keys(),
+        "D",
+        color=TRUE,
+        label="real: the challenge's 2,669 masks",
+    )
     areas.set(
         xscale="log",
         title="area of the mask",
         xlabel="pixels at 1024 x 1024 (log scale)",
         ylabel="% with a smaller one",
     )
-    real = pd.read_csv(grey_levels.REAL)
-    mean = grey_levels.shares(images[:_MOST_IMAGES]).mean(axis=0)
+    real = pd.read_csv(challenge.GREY_LEVELS)
+    mean = grey_shares(images[:_MOST_IMAGES]).mean(axis=0)
     x = real["grey"] + 4
     greys.fill_between(x, (real["mean"] - real["sd"]).clip(0), real["mean"] + real["sd"], color=TRUE, alpha=0.2, lw=0)
     greys.plot(x, real["mean"], color=TRUE, label=f"real: {real['images'][0]} X-rays, mean and spread")
     greys.plot(x, mean, color=PREDICTED, label=label)
-    common = grey_levels.overlap(mean, real["mean"].to_numpy())
+    common = grey_overlap(mean, real["mean"].to_numpy())
     greys.set(title=f"grey levels ({common:.0%} in common)", xlabel="grey level", ylabel="share of the pixels", ylim=0)
     for axis in (areas, greys):
         axis.legend(frameon=False, fontsize=8)

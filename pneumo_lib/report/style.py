@@ -1,7 +1,17 @@
 """What all figures share: colours, and how a figure is made."""
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+
+from pneumo_lib import atomic
+
+
+def interval_text(interval) -> str:
+    """`mean (low-high)` to three places, or a dash."""
+    return "–" if interval is None else "{:z.3f} ({:z.3f}–{:z.3f})".format(*interval)
+
 
 # Okabe and Ito's colours, told apart by colour-blind readers and on grey X-rays.
 TRUE, PREDICTED, NEUTRAL = "#E69F00", "#56B4E9", "#009E73"
@@ -15,3 +25,9 @@ def subplots(*args, **kwargs) -> tuple[Figure, object]:
     figure, axes = plt.subplots(*args, **({"layout": "constrained"} | kwargs))
     plt.close(figure)
     return figure, axes
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Writes a figure as PNG, whole or not at all."""
+    with atomic.replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=90, facecolor="white")

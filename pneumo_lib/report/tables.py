@@ -1,20 +1,83 @@
 """Tables of a notebook: settings, stages, thresholds, images."""
 
 import dataclasses
+from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from pneumo_lib import experiments, metrics
-from pneumo_lib.data import siim
-from pneumo_lib.data.source import Part
-from pneumo_lib.evaluation.sweep_result import Choice, SweepResult
-from pneumo_lib.report.records import Record
-from pneumo_lib.report.scores import interval_text
+from pneumo_lib.evaluation.postprocessing import Thresholds
+from pneumo_lib.evaluation.sweep_result import SweepResult
+from pneumo_lib.experiments import Experiment, Stage
+from pneumo_lib.records import Record
+from pneumo_lib.report import style
+from pneumo_lib.report.style import interval_text
 from pneumo_lib.runs import Run
 
 
-def settings(experiment: experiments.Experiment) -> pd.DataFrame:
+def score_table(ways: dict[str, dict]) -> pd.DataFrame:
+    """`compare`'s result (or a record's `test`) to read: one row a way, scores as `mean (low-high)`."""
+    rows = {}
+    for way, found in ways.items():
+        row = {
+            "B-TH": _plain(found["binarization_threshold"], "{:.3f}"),
+            "R-TH": _removal(found["removal_threshold"]),
+        }
+        rows[way] = row | {_SCORE_TITLES[name]: style.interval_text(value) for name, value in found["scores"].items()}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+_SCORE_TITLES = {"dsc": "mean DSC", "iou": "IoU", "stepwise_iou": "stepwise IoU", "positive_dsc": "positive-only DSC"}
+
+
+def _plain(value, form: str) -> str:
+    return "–" if value is None else form.format(value)
+
+
+def _removal(value: int | Sequence | None) -> str:
+    return f"{value[0]:g}/{value[1]:d}" if isinstance(value, Sequence) else _plain(value, "{:d}")
+
+
+DETECTION_TITLES = {
+    "sensitivity": ("sensitivity", "share of the images with a pneumothorax in which any region is left"),
+    "specificity": ("specificity", "share of the images without one in which none is"),
+    "auroc": ("AUROC", "score of an image: the area of its largest region"),
+    "average_precision": ("average precision", "the same score"),
+    "lesion_sensitivity": ("lesions found", "share of the true components that a prediction touches"),
+    "false_alarms": ("false regions an image", "predicted components that touch no true pixel"),
+    "area_error_px": ("error of the area, pixels", "mean size of the error over images with a pneumothorax"),
+    "area_bias_px": ("bias of the area, pixels", "predicted minus true; negative: too small"),
+    "area_error_cm2": ("error of the area, cm²", "where the pixel spacing is known"),
+    "area_bias_cm2": ("bias of the area, cm²", "where the pixel spacing is known"),
+}
+"""Title and meaning of each number, in the order of the table."""
+
+
+def detection_table(found: dict) -> pd.DataFrame:
+    """`measure`'s result, or a record's `detection`, to read: one row a number."""
+    rows = {
+        DETECTION_TITLES[name][0]: {"value": interval_text(found[name]), "meaning": DETECTION_TITLES[name][1]}
+        for name in DETECTION_TITLES
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def subgroup_table(found: pd.DataFrame) -> pd.DataFrame:
+    """`measure`'s result to read, each group beside the score of predicting nothing on its images."""
+    rows = {}
+    for row in found.itertuples():
+        only = (row.positive_mean, row.positive_low, row.positive_high)
+        rows[f"{row.attribute}: {row.group}" if row.attribute != "all" else "all"] = {
+            "images": row.n_images,
+            "with pneumothorax": row.n_positive,
+            "mean DSC": interval_text((row.mean, row.low, row.high)),
+            "predict nothing": f"{1 - row.n_positive / row.n_images:.3f}",
+            "positive-only DSC": interval_text(only if row.n_positive else None),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def settings(experiment: Experiment) -> pd.DataFrame:
     """One row a setting: value here, value at the paper's scale, source and meaning."""
     paper = experiments.get(experiment.name, "paper")
     rows = {}
@@ -29,7 +92,7 @@ def settings(experiment: experiments.Experiment) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").drop(index=["name", "question"])
 
 
-def differences(experiment: experiments.Experiment) -> pd.DataFrame:
+def differences(experiment: Experiment) -> pd.DataFrame:
     """One row a setting that differs from the pipeline before, see `experiments.previous`; none for the first."""
     before = experiments.previous(experiment)
     found = experiments.differences(experiment, before) if before else {}
@@ -43,14 +106,14 @@ def differences(experiment: experiments.Experiment) -> pd.DataFrame:
 
 def text(value) -> str:
     """A setting as a table shows it."""
-    if isinstance(value, experiments.Stage):
+    if isinstance(value, Stage):
         return f"{value.image_size} px, batch {value.batch_size}, {value.epochs} epoch{'s' * (value.epochs > 1)}"
     return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def stages(about: list[dict], run: Run) -> pd.DataFrame:
     """Validation scores and cost of each finished stage, with the blank baseline of the same images."""
-    positive = run.source.part("validation", run.experiment.stage1.image_size).index["positive"]
+    positive = run.dataset.part("validation", run.experiment.stage1.image_size).index["positive"]
     rows = {}
     for stage in about:
         scores = stage["validation"]
@@ -60,14 +123,14 @@ def stages(about: list[dict], run: Run) -> pd.DataFrame:
             "positive-only DSC": scores["val_positive_dsc"],
             "IoU": scores["val_iou"],
             "stepwise IoU": scores["val_stepwise_iou"],
-            "blank baseline": metrics.blank_baseline(positive),
+            "blank baseline": metrics.empty_mask_baseline(positive),
             "minutes": stage["cost"]["seconds_training"] / 60,
             "images/s": stage["cost"]["images_per_second"],
         }
     return pd.DataFrame.from_dict(rows, orient="index").round(3)
 
 
-def choice(result: SweepResult, chosen: Choice, deck: tuple[float, int] | None = None) -> pd.DataFrame:
+def choice(result: SweepResult, chosen: Thresholds, deck: tuple[float, int] | None = None) -> pd.DataFrame:
     """Chosen and, if given, the deck's thresholds with their mean scores on the swept images."""
     rows = {"chosen here": chosen[:2]} | ({"the deck's": deck} if deck else {})
     table = {}
@@ -78,41 +141,6 @@ def choice(result: SweepResult, chosen: Choice, deck: tuple[float, int] | None =
             for metric, title in (("dsc", "mean DSC"), ("iou", "IoU"), ("stepwise_iou", "stepwise IoU"))
         }
     return pd.DataFrame.from_dict(table, orient="index")
-
-
-def per_image(part: Part, predicted: np.ndarray, truth: np.ndarray) -> pd.DataFrame:
-    """One row an image: id, patient, group, pixels, scores, regions and areas of bool masks (N, H, W).
-
-    `largest_px`: the largest region that is left. `lesions_true`, `lesions_found`, `regions`, `false_regions`: see
-    `metrics.lesions`. `truth_cm2`, `predicted_cm2`: NaN where the pixel spacing is unknown.
-    """
-    predicted_px, truth_px, intersection_px = metrics.pixel_counts(predicted, truth)
-    counts = (predicted_px, truth_px, intersection_px)
-    regions = metrics.lesions(predicted, truth)
-    # Of a pixel of the mask; PixelSpacing is that of the original.
-    side_mm = part.index["pixel_spacing_mm"].to_numpy(float) * siim.SIDE / truth.shape[-1]
-    return pd.DataFrame(
-        {
-            "image_id": part.index["image_id"],
-            "patient_id": part.index["patient_id"],
-            "view": part.index["view"],
-            "sex": part.index["sex"],
-            "age_band": metrics.attributes(part.index)["age"],
-            "truth_px": truth_px,
-            "predicted_px": predicted_px,
-            "intersection_px": intersection_px,
-            "dsc": metrics.dsc_from_counts(*counts).round(6),
-            "iou": metrics.iou_from_counts(*counts).round(6),
-            "stepwise_iou": metrics.stepwise_iou_from_counts(*counts),
-            "largest_px": metrics.largest_component_px(predicted),
-            "lesions_true": regions.true,
-            "lesions_found": regions.found,
-            "regions": regions.predicted,
-            "false_regions": regions.false_alarms,
-            "truth_cm2": (truth_px * side_mm**2 / 100).round(3),
-            "predicted_cm2": (predicted_px * side_mm**2 / 100).round(3),
-        }
-    )
 
 
 def record(found: Record) -> pd.DataFrame:
@@ -131,3 +159,24 @@ def record(found: Record) -> pd.DataFrame:
         "commit": values["environment"]["commit"] or "not in a repository",
     }
     return pd.DataFrame.from_dict(rows, orient="index", columns=["this run"])
+
+
+def tta_gain_table(found: pd.DataFrame | None) -> pd.DataFrame | str:
+    """`tta_effects.table`'s result, or a record's `tta_effects`, to read; a sentence where it was not measured."""
+    if found is None:
+        return "not measured"
+    found = pd.DataFrame(found).astype({"passes": int})
+    columns = {
+        "forward passes": found["passes"],
+        "ms an image": (1000 * found["seconds"]).round().astype(int),
+        "mean DSC": found["dsc"].map("{:.3f}".format),
+        "gain": _tta_intervals(found, "gain"),
+        "positive-only DSC": found["positive_dsc"].map(lambda value: "–" if pd.isna(value) else f"{value:.3f}"),
+        "gain, positive only": _tta_intervals(found, "positive_gain"),
+    }
+    return pd.DataFrame(columns).set_index(pd.Index(found["transforms"], name="transforms"))
+
+
+def _tta_intervals(found: pd.DataFrame, name: str) -> list[str]:
+    triples = found[[name, f"{name}_low", f"{name}_high"]].astype(float).itertuples(index=False)
+    return [interval_text(None if pd.isna(triple[0]) else triple) for triple in triples]

@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         first = run.first_stage()
         training.train(
             run.experiment,
-            run.source,
+            run.dataset,
             run.folder,
             run.seed,
             first,

@@ -11,11 +11,7 @@ import torch
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from pneumo_lib import atomic, paths
-from pneumo_lib.errors import PneumoError
-
-
-class TrainingError(PneumoError):
-    """Training that cannot start or go on."""
+from pneumo_lib.errors import TrainingError, WriteError
 
 
 @contextmanager
@@ -27,8 +23,8 @@ def writing(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, atomic.WriteError) as error:
-        cause = error.__cause__ if isinstance(error, atomic.WriteError) else error
+    except (OSError, WriteError) as error:
+        cause = error.__cause__ if isinstance(error, WriteError) else error
         raise TrainingError(
             f"{paths.shown(path)} could not be written ({cause.strerror or cause}); the last good checkpoint is kept: make "
             "room and start again, it goes on from there."

@@ -12,14 +12,14 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from pneumo_lib.data.batches import training_loader, validation_loader
-from pneumo_lib.data.source import Source
+from pneumo_lib.data.dataset import Dataset
 from pneumo_lib.experiments import Experiment, Stage
-from pneumo_lib.model import ranks, weights
+from pneumo_lib.model import distributed, weights
 from pneumo_lib.training import checkpoints
-from pneumo_lib.training.averaging import WeightAveraging
-from pneumo_lib.training.loop import Segmentation
-from pneumo_lib.training.machine import Machine
-from pneumo_lib.training.progress import History, Progress
+from pneumo_lib.training.callbacks import History, Progress, WeightAveraging
+from pneumo_lib.training.checkpoints import Folder
+from pneumo_lib.training.module import SegmentationModule
+from pneumo_lib.training.trainer import TrainerSetup
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,18 @@ class Job:
         return self.experiment.stages[self.number - 1]
 
 
-def run(job: Job, model: nn.Module, data: Source, machine: Machine, force: bool) -> None:
+def run(job: Job, model: nn.Module, data: Dataset, machine: TrainerSetup, force: bool) -> None:
     """Trains `model` and writes its weights, its history and its cost; goes on from a checkpoint of the same settings.
 
     Raises:
         TrainingError: see `two_stage.train`.
     """
     began = time.perf_counter()
-    folder = checkpoints.Folder(job.path)
+    folder = Folder(job.path)
     # The precision belongs to the machine and not to the experiment, but no stage is trained half in one and half in another.
     folder.open(job.settings | {"precision": machine.precision}, force)
     batches, validation = _loaders(job, data, machine)
-    module = Segmentation(_arranged(model, machine, job.stage.epochs * len(batches)), job.experiment, job.number)
+    module = SegmentationModule(_arranged(model, machine, job.stage.epochs * len(batches)), job.experiment, job.number)
     window = job.experiment.averaging_window(job.stage)
     history = History(job.path.with_suffix(".csv"), job.number, job.stage.image_size, batches.sampler.used, window)
     keep = (
@@ -69,7 +69,7 @@ def run(job: Job, model: nn.Module, data: Source, machine: Machine, force: bool)
     trainer.strategy.barrier()
 
 
-def _loaders(job: Job, data: Source, machine: Machine) -> tuple[DataLoader, DataLoader]:
+def _loaders(job: Job, data: Dataset, machine: TrainerSetup) -> tuple[DataLoader, DataLoader]:
     training, validation = (data.part(name, job.stage.image_size) for name in ("train", "validation"))
     machine.check(job.stage, len(validation))
     share = {"rank": machine.rank, "world": machine.world}
@@ -86,19 +86,19 @@ def _loaders(job: Job, data: Source, machine: Machine) -> tuple[DataLoader, Data
     return batches, validation_loader(validation, job.stage.batch_size, **share)
 
 
-def _arranged(model: nn.Module, machine: Machine, steps: int) -> nn.Module:
+def _arranged(model: nn.Module, machine: TrainerSetup, steps: int) -> nn.Module:
     """The same network in the memory format that convolutions are fastest in, synchronised or compiled where that is due."""
     model = model.to(memory_format=torch.channels_last)
     if machine.world > 1:
         channels = model.channels
-        model = ranks.synchronised(model, machine.device)
+        model = distributed.synchronised(model, machine.device)
         model.channels = channels
     if machine.compiles(steps):
         model.compile()
     return model
 
 
-def _checkpoint(folder: checkpoints.Folder, name: str, **options) -> Checkpoint:
+def _checkpoint(folder: Folder, name: str, **options) -> Checkpoint:
     return ModelCheckpoint(
         folder.path, name, save_top_k=1, save_on_train_epoch_end=True, enable_version_counter=False, **options
     )
@@ -117,7 +117,9 @@ def _fit(trainer, module, batches, validation, checkpoint: Path) -> None:
         raise KeyboardInterrupt from error
 
 
-def _take_kept(keep: Checkpoint | WeightAveraging, module: Segmentation, batches: DataLoader, epochs: int) -> None:
+def _take_kept(
+    keep: Checkpoint | WeightAveraging, module: SegmentationModule, batches: DataLoader, epochs: int
+) -> None:
     """Puts the mean weights, or those of the best epoch, into the module."""
     if not isinstance(keep, WeightAveraging):
         module.load_state_dict(torch.load(keep.best_model_path, weights_only=True)["state_dict"])
@@ -127,7 +129,7 @@ def _take_kept(keep: Checkpoint | WeightAveraging, module: Segmentation, batches
     keep.finish(module, batches)
 
 
-def _cost(began: float, history: History, machine: Machine, model: nn.Module) -> dict:
+def _cost(began: float, history: History, machine: TrainerSetup, model: nn.Module) -> dict:
     rows = pd.DataFrame(history.rows)
     energy = rows["energy_joules"].sum(min_count=1)
     return {

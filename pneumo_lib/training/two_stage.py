@@ -1,5 +1,6 @@
 """Two-stage training: small images first, then larger ones from the first stage's weights (the paper; the deck, phase 2)."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import lightning.pytorch as lightning
@@ -7,23 +8,56 @@ import pandas as pd
 import torch
 from torch import nn
 
+from pneumo_lib import hardware as precisions
 from pneumo_lib import paths
-from pneumo_lib.data.source import Source
+from pneumo_lib.data.dataset import Dataset
+from pneumo_lib.errors import TrainingError
 from pneumo_lib.experiments import Experiment
-from pneumo_lib.model import precision as precisions
 from pneumo_lib.model import unet, weights
-from pneumo_lib.model.initial import Initial
-from pneumo_lib.runs import Trained
+from pneumo_lib.model import weights as weight_files
+from pneumo_lib.model.weights import InitialWeights
 from pneumo_lib.training import stage
-from pneumo_lib.training.checkpoints import Folder, TrainingError, refuse_other
-from pneumo_lib.training.machine import Machine
+from pneumo_lib.training.checkpoints import Folder, refuse_other
+from pneumo_lib.training.stage import Job
+from pneumo_lib.training.trainer import TrainerSetup
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What training left: `history`, one row an epoch of all stages; `stages`, settings, scores and cost of each."""
+
+    history: pd.DataFrame
+    stages: list[dict]
+
+    @classmethod
+    def read(cls, stages: list[Path]) -> "TrainingResult":
+        """From the weights files of the stages and the tables beside them."""
+        history = pd.concat([pd.read_csv(path.with_suffix(".csv")) for path in stages], ignore_index=True)
+        return cls(history, [weight_files.metadata(path) for path in stages])
+
+    def cost(self) -> pd.DataFrame:
+        """What each stage took: device, precision, time, speed, memory, and energy where the device tells."""
+        titles = [f"stage {stage['settings']['stage']}" for stage in self.stages]
+        return pd.DataFrame(
+            {
+                title: {
+                    "device": f"{cost.get('processes', 1)} x {cost['device']}",
+                    "precision": precisions.PRECISION_TITLES.get(cost.get("precision"), "not noted"),
+                    "minutes": round(cost["seconds_training"] / 60, 1),
+                    "images a second": cost["images_per_second"],
+                    "peak memory, GB": cost.get("peak_memory_gb", "not measured"),
+                    "energy, kJ": "not told" if cost.get("energy_kj") is None else cost["energy_kj"],
+                }
+                for title, cost in zip(titles, (stage["cost"] for stage in self.stages), strict=True)
+            }
+        ).T
 
 
 def plan(
     experiment: Experiment,
-    data: Source,
+    data: Dataset,
     run_dir: Path | None = None,
-    initial: Initial | None = None,
+    initial: InitialWeights | None = None,
     precision: str = "auto",
 ) -> pd.DataFrame:
     """What `train` will do, one row a stage: images, pixels, batch, epochs, steps, where its weights come from and go to.
@@ -38,13 +72,13 @@ def plan(
     rows = []
     for number, one in enumerate(experiment.stages, 1):
         steps = one.epochs * max(1, images // one.batch_size)
-        start = f"stage {number - 1}" if number > 1 else (initial or Initial(experiment.encoder_weights)).title
+        start = f"stage {number - 1}" if number > 1 else (initial or InitialWeights(experiment.encoder_weights)).title
         if number == 1 and experiment.starts_from:
             start, steps = f"taken over from {experiment.starts_from}", 0
         rows.append(
             {"stage": number, "pixels": one.image_size, "training images": images, "batch": one.batch_size}
             | {"epochs": one.epochs if steps else 0, "steps": steps, "starts from": start, "parameters": parameters}
-            | {"device": Machine.here(precision=precision).title}
+            | {"device": TrainerSetup.here(precision=precision).title}
             | ({"folder": paths.shown(run_dir)} if run_dir else {})
         )
     return pd.DataFrame(rows).set_index("stage")
@@ -52,16 +86,16 @@ def plan(
 
 def train(
     experiment: Experiment,
-    data: Source,
+    data: Dataset,
     run_dir: Path,
     seed: int = 0,
     first_stage: Path | None = None,
     force: bool = False,
     workers: int | None = None,
-    initial: Initial | None = None,
+    initial: InitialWeights | None = None,
     accumulate: int = 1,
     precision: str = "auto",
-) -> Trained:
+) -> TrainingResult:
     """Trains every stage of an experiment; a stage that is finished is not trained again, one that was cut off goes on.
 
     Several processes started by `torchrun` or `srun` train together, with the table's batch size as that of all of them;
@@ -86,26 +120,26 @@ def train(
         TrainingError: other settings than those of what is there, no first stage, a loss that is not finite, a full disk,
             a batch that the processes cannot share out.
         WeightsError: initial weights that cannot be had.
-        PrecisionError: no such precision.
+        ParameterError: no such precision.
     """
     if (experiment.starts_from is None) != (first_stage is None):
         raise TrainingError(
             f"first_stage={first_stage} does not fit {experiment.name}: it starts from {experiment.starts_from}."
         )
-    machine = Machine.here(workers, accumulate, precision)
+    machine = TrainerSetup.here(workers, accumulate, precision)
     started = _started_with(experiment, first_stage, initial)
     finished = [first_stage] if first_stage else []
     for number in range(len(finished) + 1, len(experiment.stages) + 1):
         path = run_dir / f"stage{number}.safetensors"
-        job = stage.Job(experiment, number, seed, path, _settings(experiment, data, number, seed) | started)
+        job = Job(experiment, number, seed, path, _settings(experiment, data, number, seed) | started)
         if force or not _is_finished(job, precision):
             lightning.seed_everything(seed, verbose=False)
             stage.run(job, _network(experiment, finished, initial), data, machine, force)
         finished.append(path)
-    return Trained.read(finished)
+    return TrainingResult.read(finished)
 
 
-def _settings(experiment: Experiment, data: Source, number: int, seed: int) -> dict:
+def _settings(experiment: Experiment, data: Dataset, number: int, seed: int) -> dict:
     """All that the weights of a stage depend on, but for initial weights other than the experiment's."""
     return {
         "experiment": experiment.as_dict(),
@@ -117,12 +151,12 @@ def _settings(experiment: Experiment, data: Source, number: int, seed: int) -> d
     }
 
 
-def _started_with(experiment: Experiment, first_stage: Path | None, initial: Initial | None) -> dict:
+def _started_with(experiment: Experiment, first_stage: Path | None, initial: InitialWeights | None) -> dict:
     """The setting `weights`, where the run starts from others than the experiment names; else nothing."""
     wanted = initial.settings(experiment) if initial else {}
     if first_stage is None:
         return wanted
-    settings = weights.about(first_stage)["settings"]
+    settings = weights.metadata(first_stage)["settings"]
     found = {"weights": settings["weights"]} if "weights" in settings else {}
     if initial and found != wanted:
         raise TrainingError(
@@ -132,18 +166,18 @@ def _started_with(experiment: Experiment, first_stage: Path | None, initial: Ini
     return found
 
 
-def _network(experiment: Experiment, finished: list[Path], initial: Initial | None) -> nn.Module:
+def _network(experiment: Experiment, finished: list[Path], initial: InitialWeights | None) -> nn.Module:
     if finished:
         return weights.load(finished[-1], unet.build(experiment, pretrained=False))
-    return (initial or Initial(experiment.encoder_weights)).build(experiment)
+    return (initial or InitialWeights(experiment.encoder_weights)).build(experiment)
 
 
-def _is_finished(job: stage.Job, precision: str) -> bool:
+def _is_finished(job: Job, precision: str) -> bool:
     if not job.path.is_file():
         return False
-    about = weights.about(job.path)
+    about = weights.metadata(job.path)
     refuse_other(job.path, about["settings"], job.settings)
-    if wanted := precisions.CHOICES[str(precision)]:
+    if wanted := precisions.PRECISIONS[str(precision)]:
         refuse_other(job.path, {"precision": about["cost"].get("precision", "not noted")}, {"precision": wanted})
     # Still there where the process was killed between writing the weights and tidying up.
     Folder(job.path).remove()

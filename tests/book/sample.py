@@ -10,9 +10,11 @@ import nbformat
 import numpy as np
 import pandas as pd
 
-from pneumo_lib import experiments
+from pneumo_lib import experiments, records
+from pneumo_lib.evaluation import explorer_data, scores, sweep_result
 from pneumo_lib.evaluation.sweep_result import Counts
-from pneumo_lib.report import explorer, records, scores
+from pneumo_lib.experiments import Experiment
+from pneumo_lib.records import Record
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MADE = shutil.ignore_patterns("_build", "generated", "runs", "exp?.md")
@@ -33,7 +35,7 @@ def write_project(folder: Path) -> None:
     write_runs(folder / "results" / "phantom-demo", seeds=(0, 1), notebooks=False)
     change(folder / "results" / "phantom-demo" / "exp1" / "seed0")
     write_silver(folder / "results" / "siim_silver-demo")
-    explorer.write(folder / "results" / "explorer-data.js", explorer.bundle(*maps(), (0.5, 64), LABEL))
+    explorer_data.write(folder / "results" / "explorer-data.js", explorer_data.bundle(*maps(), (0.5, 64), LABEL))
 
 
 def change(folder: Path) -> None:
@@ -68,13 +70,13 @@ def write_runs(root: Path, seeds: tuple[int, ...] = (0,), notebooks: bool = True
         write_notebook(root / "data.ipynb", "data")
 
 
-def write_silver(root: Path) -> records.Record:
+def write_silver(root: Path) -> Record:
     """An invented run on X-rays with silver labels, as `keep` leaves it, from the time before labels named them."""
     label = "siim_silver, demo profile, seed 0"
     return write_record(root / "exp4" / "seed0", "exp4", 0, data="siim_silver", synthetic=False, label=label)
 
 
-def write_record(folder: Path, name: str, seed: int, **changed) -> records.Record:
+def write_record(folder: Path, name: str, seed: int, **changed) -> Record:
     experiment = experiments.get(name, "demo")
     random = np.random.default_rng([seed, *name.encode()])
     per_image = _per_image(random)
@@ -93,6 +95,8 @@ def write_record(folder: Path, name: str, seed: int, **changed) -> records.Recor
         "test": _ways(per_image, experiment),
         "optimism": [0.004, -0.002, 0.013],
     } | changed
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "gallery.png").write_bytes(base64.b64decode(_png()))
     return records.write(folder, values, per_image, _history(experiment, random))
 
 
@@ -104,15 +108,15 @@ def _per_image(random: np.random.Generator) -> pd.DataFrame:
     frame = pd.DataFrame({"truth_px": truth, "intersection_px": hit.astype(int)})
     frame["predicted_px"] = frame["intersection_px"] + false
     counts = (frame["predicted_px"].to_numpy(), truth, frame["intersection_px"].to_numpy())
-    for metric, function in scores.METRICS.items():
+    for metric, function in sweep_result.METRICS.items():
         frame[metric] = function(*counts)
     return frame.assign(image_id=[f"image{i}" for i in range(n)], patient_id=[f"patient{i // 2}" for i in range(n)])
 
 
-def _ways(per_image: pd.DataFrame, experiment: experiments.Experiment) -> dict:
+def _ways(per_image: pd.DataFrame, experiment: Experiment) -> dict:
     found = Counts(*(per_image[name].to_numpy() for name in ("predicted_px", "truth_px", "intersection_px")))
     nothing = Counts(np.zeros_like(found.truth_px), found.truth_px, np.zeros_like(found.truth_px))
-    ways = {way: (0.5, 64, found) for way in (scores.HONEST, scores.AS_DECK, scores.DECK_POINT)}
+    ways = {way: (0.5, 64, found) for way in (records.HEADLINE, scores.AS_DECK, scores.DECK_POINT)}
     ways[scores.WITHOUT_REMOVAL] = (experiment.binarization_threshold, None, found)
     ways[scores.BLANK] = (None, None, nothing)
     patients = per_image["patient_id"].to_numpy()
@@ -122,7 +126,7 @@ def _ways(per_image: pd.DataFrame, experiment: experiments.Experiment) -> dict:
     }
 
 
-def _stage(experiment: experiments.Experiment, number: int, random: np.random.Generator) -> dict:
+def _stage(experiment: Experiment, number: int, random: np.random.Generator) -> dict:
     taken = experiment.starts_from if number == 1 else None
     owner = experiments.get(taken or experiment.name, "demo")
     names = ("val_loss", "val_dsc", "val_positive_dsc", "val_iou", "val_stepwise_iou")
@@ -140,7 +144,7 @@ def _stage(experiment: experiments.Experiment, number: int, random: np.random.Ge
     }
 
 
-def _history(experiment: experiments.Experiment, random: np.random.Generator) -> pd.DataFrame:
+def _history(experiment: Experiment, random: np.random.Generator) -> pd.DataFrame:
     rows = []
     for number, stage in enumerate(experiment.stages, 1):
         for epoch in range(1, stage.epochs + 1):
@@ -158,7 +162,7 @@ def write_notebook(path: Path, step: str) -> None:
         nbformat.v4.new_code_cell('exp = "exp1"', metadata={"tags": ["injected-parameters"]}),
         nbformat.v4.new_code_cell("train()", outputs=[nbformat.v4.new_output("stream", name="stderr", text=PROGRESS)]),
         nbformat.v4.new_code_cell(
-            "figures.gallery(images)",
+            "xray_figures.gallery(images)",
             execution_count=1,
             outputs=[
                 nbformat.v4.new_output(

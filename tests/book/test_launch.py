@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pneumo_lib.report import launch
+from pneumo_book import launch
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import re
 from pathlib import Path
 
@@ -10,22 +9,11 @@ import nbformat
 import pandas as pd
 import pytest
 
-from pneumo_lib import experiments
-from pneumo_lib.report import (
-    blocks,
-    book,
-    comparison,
-    experiment_pages,
-    explorer,
-    figures,
-    keep,
-    markdown,
-    page,
-    readme,
-    records,
-    repeats,
-    silver,
-)
+from pneumo_book import blocks, comparison, experiment_pages, extension, markdown, notebook_pages, readme, silver
+from pneumo_lib import experiments, records
+from pneumo_lib.errors import RecordError
+from pneumo_lib.evaluation import explorer_data
+from pneumo_lib.report import xray_figures
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -144,7 +132,7 @@ def test_repeats_show_the_distance_between_seeds(runs, home):
     assert "make runs SEED=1" in blocks.write_all(comparison.shown_sets(), {})["repeats"]
     sample.write_runs(home / "results", seeds=(0, 1), notebooks=False)
     found = comparison.shown_sets()["this run"]
-    shown = repeats.distances(found).loc["exp2: mean DSC, test"]
+    shown = comparison.distances(found).loc["exp2: mean DSC, test"]
     values = [r.values["test"]["chosen on validation"]["scores"]["dsc"][0] for r in found if r.name == "exp2"]
     assert comparison.label(found) == "phantom data, demo profile; seeds 0, 1"
     once = [one for one in found if one.values["seed"] == 0 or one.name == "exp2"]
@@ -180,29 +168,27 @@ def test_record_of_another_registry_is_refused_by_field(runs):
     values = json.loads(path.read_text())
     values["experiment"]["learning_rate"] = 0.5
     path.write_text(json.dumps(values))
-    with pytest.raises(records.RecordError, match="learning_rate=0.5"):
+    with pytest.raises(RecordError, match="learning_rate=0.5"):
         comparison.shown_sets()
 
 
 def test_notebook_page_has_its_own_title_and_no_progress(tmp_path):
     sample.write_notebook(tmp_path / "in.ipynb", "train")
-    page.make(tmp_path / "in.ipynb", tmp_path / "out.ipynb", "exp1: train")
+    notebook_pages.make(tmp_path / "in.ipynb", tmp_path / "out.ipynb", "exp1: train")
     made = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     assert made.cells[0].source.startswith("# exp1: train\n")
     assert sample.PROGRESS not in (tmp_path / "out.ipynb").read_text()
-    assert page.picture(tmp_path / "out.ipynb", "figures.gallery(").startswith(b"\x89PNG")
-    assert page.picture(tmp_path / "out.ipynb", "no such call") is None
 
 
 def test_notebook_figures_have_alternative_text(tmp_path):
     sample.write_notebook(tmp_path / "in.ipynb", "train")
-    page.make(tmp_path / "in.ipynb", tmp_path / "out.ipynb", "exp1: train", "Open it.")
+    notebook_pages.make(tmp_path / "in.ipynb", tmp_path / "out.ipynb", "exp1: train", "Open it.")
     made = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     assert made.cells[0].source == "# exp1: train\n\nOpen it.\n\nWhat this notebook does."
     described = made.cells[-1].metadata["mystnb"]["image"]["alt"]
-    assert described == figures.gallery.__doc__.partition("\n")[0].replace("*", "")
-    assert page.alternative("plot()", "## A *look*\n\nFrom `best` to\nworst. More.") == "From best to worst."
-    assert page.alternative("plot()", "## The data")
+    assert described == xray_figures.gallery.__doc__.partition("\n")[0].replace("*", "")
+    assert notebook_pages.alternative("plot()", "## A *look*\n\nFrom `best` to\nworst. More.") == "From best to worst."
+    assert notebook_pages.alternative("plot()", "## The data")
 
 
 @pytest.mark.parametrize("path", sorted((REPOSITORY / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem)
@@ -210,50 +196,41 @@ def test_every_figure_of_a_notebook_says_what_it_shows(path):
     """A cell that draws names a function with a sentence about itself."""
     cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     for source in cells:
-        if re.search(r"\b(figures|surfaces|data_figures)\.\w+\(", source):
-            assert len(page.alternative(source, "")) > 20, source
+        if re.search(r"\b(xray_figures|sweep_figures|data_figures|score_figures)\.\w+\(", source):
+            assert len(notebook_pages.alternative(source, "")) > 20, source
 
 
 def test_same_content_is_not_written_again(tmp_path):
     path = tmp_path / "page.md"
-    book.update(path, "text")
+    extension.update(path, "text")
     before = path.stat().st_mtime_ns
-    book.update(path, "text")
+    extension.update(path, "text")
     assert path.stat().st_mtime_ns == before
-    book.update(path, "other")
+    extension.update(path, "other")
     assert path.read_text() == "other"
 
 
 def test_docstrings_reach_the_pages_as_they_read():
     lines = ["Dice 2|X| of `mask`", "and ``code``"]
-    book._to_restructured_text(None, "function", "name", None, None, lines)
+    extension.to_restructured_text(None, "function", "name", None, None, lines)
     assert lines == ["Dice 2\\|X\\| of ``mask``", "and ``code``"]
 
 
 def test_explorer_keeps_a_dozen_telling_images():
     images, probability, truth = sample.maps()
-    made = explorer.bundle(images, probability, truth, (0.5, 64), "invented")
-    assert len(made["images"]) == explorer.IMAGES
+    made = explorer_data.bundle(images, probability, truth, (0.5, 64), "invented")
+    assert len(made["images"]) == explorer_data.IMAGES
     assert {one["number"] for one in made["images"]} <= set(range(len(images)))
     assert made["blank"] == 0.5 and made["positive"] == 10
     assert len(made["mean"]) == len(made["removal"]) and len(made["mean"][0]) == len(made["thresholds"])
 
 
-def test_explorer_takes_no_patients(runs):
-    record = records.read(runs / "exp1" / "seed0")
-    (record.folder / "test.npy").write_bytes(b"")
-    record.values["synthetic"] = False
-    assert explorer.of_record(record) is None
-
-
-def test_explorer_of_another_run_or_an_older_one_is_made_anew(runs, tmp_path):
-    one, other = (records.read(runs / name / "seed0") for name in ("exp4", "exp5"))
-    script = tmp_path / "explorer-data.js"
-    assert not explorer.is_of(script, one)
-    explorer.write(script, explorer.bundle(*sample.maps(), (0.5, 64), f"exp4, test, {one.label}"))
-    assert explorer.is_of(script, one) and not explorer.is_of(script, other)
-    os.utime(script, (0, 0))
-    assert not explorer.is_of(script, one)
+def test_pictures_of_patients_are_not_published(home, tmp_path):
+    record = sample.write_silver(home / "runs" / "siim_silver-demo")
+    (record.folder / "gallery.png").write_bytes(b"an X-ray")
+    (record.folder / "explorer-data.js").write_text("X-rays")
+    written = records.publish(home / "runs" / "siim_silver-demo", tmp_path / "results")
+    assert written and not {path.name for path in written} & set(records.PICTURES)
 
 
 def test_every_experiment_has_notes():
@@ -262,29 +239,29 @@ def test_every_experiment_has_notes():
 
 
 def test_kept_runs_are_small_and_whole(runs, home):
-    written = keep.keep(runs, home / "results" / "phantom-demo")
+    written = records.publish(runs, home / "results" / "phantom-demo")
     assert sum(path.suffix == ".png" for path in written) == 5
     kept, own = (records.find(folder) for folder in (home / "results", runs))
     assert [one.values for one in kept] == [one.values for one in own]
-    assert all(experiment_pages.gallery_of(one).startswith(b"\x89PNG") for one in kept)
+    assert all((one.folder / "gallery.png").read_bytes().startswith(b"\x89PNG") for one in kept)
 
 
 def test_the_footer_tells_a_book_with_patients_from_a_synthetic_one(home, monkeypatch):
-    assert book.footer() == book.SYNTHETIC
+    assert extension.footer() == extension.SYNTHETIC
     for name in ("phantom-demo", "siim-demo"):
         sample.write_runs(home / "runs" / name)
         monkeypatch.setenv("PNEUMO_RECORDS", f"runs/{name}")
-        assert book.footer() == (book.SYNTHETIC if name == "phantom-demo" else book.PATIENTS)
+        assert extension.footer() == (extension.SYNTHETIC if name == "phantom-demo" else extension.PATIENTS)
     path = home / "runs" / "phantom-demo" / "exp1" / "seed0" / "record.json"
     path.write_text(path.read_text().replace('"synthetic": true', '"synthetic": false'))
     monkeypatch.setenv("PNEUMO_RECORDS", "runs/phantom-demo")
-    assert book.footer() == book.PATIENTS
+    assert extension.footer() == extension.PATIENTS
 
 
 def test_pictures_of_patients_are_not_kept(runs, home):
     path = runs / "exp1" / "seed0" / "record.json"
     path.write_text(path.read_text().replace('"synthetic": true', '"synthetic": false'))
-    written = keep.keep(runs, home / "results" / "phantom-demo")
+    written = records.publish(runs, home / "results" / "phantom-demo")
     assert not [path for path in written if path.parts[-3:] == ("exp1", "seed0", "gallery.png")]
     own, kept = (records.read(folder / "exp1" / "seed0") for folder in (runs, home / "results" / "phantom-demo"))
     assert kept.per_image["image_id"].tolist() == list(range(1, len(own.per_image) + 1))
@@ -295,6 +272,6 @@ def test_pictures_of_patients_are_not_kept(runs, home):
 
 def test_kept_images_of_unknown_patients_stay_unknown():
     frame = pd.DataFrame({"image_id": ["a", "b", "c"], "patient_id": ["x", None, "x"]})
-    assert keep.without_ids(frame)["patient_id"].fillna(0).tolist() == [1, 0, 1]
+    assert records.without_ids(frame)["patient_id"].fillna(0).tolist() == [1, 0, 1]
     said = frame.assign(view="PA", sex="F", age_band="40-59")
-    assert list(keep.without_ids(said)) == list(keep.without_ids(frame)), "what the files say of each patient"
+    assert list(records.without_ids(said)) == list(records.without_ids(frame)), "what the files say of each patient"

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from pneumo_lib.evaluation import removal
+from pneumo_lib.evaluation import postprocessing
 from pneumo_lib.evaluation.sweep import sweep
 
 ADDRESS = "book/sweep/explorer.html"
@@ -74,7 +74,7 @@ def test_paints_what_the_library_keeps(page, sample, bundle):
     )
     size = bundle["size"]
     colours = np.array(painted).reshape(size, size, 4)[..., :3].astype(int)
-    kept = removal.apply(probability[bundle["images"][0]["number"]], bundle["thresholds"][300], 64)
+    kept = postprocessing.apply(probability[bundle["images"][0]["number"]], bundle["thresholds"][300], 64)
     # The images are grey 90; the predicted mask is tinted blue, true outlines orange.
     blue = colours[..., 2] - colours[..., 0] > 20
     orange = colours[..., 0] - colours[..., 2] > 20

@@ -13,6 +13,8 @@ from pydicom.dataset import Dataset
 from pydicom.pixels import apply_windowing
 
 from pneumo_lib.data import dicom, grayscale
+from pneumo_lib.data.dicom import Header
+from pneumo_lib.errors import DicomError
 
 RAMP = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 
@@ -240,7 +242,7 @@ def test_constant_frame(read, dicom_maker):
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_no_single_gray_frame(read, dicom_maker, fields, said):
-    with pytest.raises(dicom.DicomError, match=said) as caught:
+    with pytest.raises(DicomError, match=said) as caught:
         read(dicom_maker(RAMP, **fields))
     assert "image.dcm" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -249,20 +251,20 @@ def test_no_single_gray_frame(read, dicom_maker, fields, said):
 def test_no_pixel_data(read, dicom_maker):
     dataset = dicom_maker(RAMP)
     del dataset.PixelData
-    with pytest.raises(dicom.DicomError, match="no pixel data"):
+    with pytest.raises(DicomError, match="no pixel data"):
         read(dataset)
 
 
 def test_jpeg_of_another_size_than_the_header_says(read, dicom_maker, jpeg_maker, picture_maker):
     dataset = jpeg_maker(dicom_maker(picture_maker()))
     dataset.Rows = 50
-    with pytest.raises(dicom.DicomError, match="header says 50 x 40"):
+    with pytest.raises(DicomError, match="header says 50 x 40"):
         read(dataset)
 
 
 def test_colour_stream_behind_a_gray_header(read, dicom_maker, jpeg_maker):
     stream = cv2.imencode(".jpg", np.zeros((3, 4, 3), np.uint8))[1].tobytes()
-    with pytest.raises(dicom.DicomError, match="no grayscale JPEG"):
+    with pytest.raises(DicomError, match="no grayscale JPEG"):
         read(jpeg_maker(dicom_maker(RAMP), stream))
 
 
@@ -274,7 +276,7 @@ def test_cut_off_anywhere(tmp_path, dicom_maker, jpeg_maker, picture_maker, comp
     cut = tmp_path / "cut.dcm"
     for length in [*range(0, len(whole) - 20, 97), len(whole) - 20]:
         cut.write_bytes(whole[:length])
-        with pytest.raises(dicom.DicomError, match=r"cut\.dcm"):
+        with pytest.raises(DicomError, match=r"cut\.dcm"):
             dicom.read_image(cut)
 
 
@@ -282,14 +284,14 @@ def test_cut_off_anywhere(tmp_path, dicom_maker, jpeg_maker, picture_maker, comp
 def test_no_dicom(tmp_path, content):
     path = tmp_path / "odd.dcm"
     path.write_bytes(content)
-    with pytest.raises(dicom.DicomError, match=r"odd\.dcm"):
+    with pytest.raises(DicomError, match=r"odd\.dcm"):
         dicom.read_image(path)
 
 
 def test_no_file_and_a_folder(tmp_path):
-    with pytest.raises(dicom.DicomError, match="is it still there"):
+    with pytest.raises(DicomError, match="is it still there"):
         dicom.read_image(tmp_path / "gone.dcm")
-    with pytest.raises(dicom.DicomError, match="cannot be read"):
+    with pytest.raises(DicomError, match="cannot be read"):
         dicom.read_header(tmp_path)
 
 
@@ -304,7 +306,7 @@ def test_damaged_bytes_give_an_image_or_a_dicom_error(data, damaged_file):
     for function in (dicom.read_header, dicom.read_image):
         try:
             function(path)
-        except dicom.DicomError as error:
+        except DicomError as error:
             assert "\n" not in str(error)
 
 
@@ -322,7 +324,7 @@ class Panic(BaseException):
     """What a decoder written in Rust raises: no Exception."""
 
 
-@pytest.mark.parametrize(("raised", "seen"), [(Panic, dicom.DicomError), (KeyboardInterrupt, KeyboardInterrupt)])
+@pytest.mark.parametrize(("raised", "seen"), [(Panic, DicomError), (KeyboardInterrupt, KeyboardInterrupt)])
 def test_a_decoder_that_panics(read, dicom_maker, monkeypatch, raised, seen):
     def fail(stored, dataset):
         raise raised("index out of bounds")
@@ -345,7 +347,7 @@ def test_header_as_the_challenge_writes_it(tmp_path, dicom_maker):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         header = dicom.read_header(path)
-    assert header == dicom.Header("ID_004d6fbb6", "M", 62.0, False, "AP", 0.139)
+    assert header == Header("ID_004d6fbb6", "M", 62.0, False, "AP", 0.139)
 
 
 def test_missing_fields_are_none(tmp_path, dicom_maker):

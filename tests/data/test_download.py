@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pneumo_lib.data import archive, download
-from pneumo_lib.data.archive import ArchiveError
-from pneumo_lib.data.download import SOURCES, DownloadError
-from pneumo_lib.paths import PathError
+from pneumo_lib.data import download
+from pneumo_lib.data.download import SOURCES
+from pneumo_lib.errors import DownloadError, ParameterError
 
 NAME = "siim-stage1"
 
@@ -145,7 +144,7 @@ def test_a_client_that_leaves_nothing_or_half(client, packed, tmp_path):
     with pytest.raises(DownloadError, match="left no"):
         download.fetch(NAME, tmp_path / "data")
     client(f'head -c 2000 "{packed}" > "$5/{SOURCES[NAME].archive}"')
-    with pytest.raises(ArchiveError, match="cut off; delete it"):
+    with pytest.raises(DownloadError, match="cut off; delete it"):
         download.fetch(NAME, tmp_path / "data")
 
 
@@ -183,8 +182,8 @@ def test_a_member_that_no_reader_opens_is_not_called_damaged(packed, tmp_path, e
     content[content.index(b"PK\1\2") + entry] = value
     content[content.index(b"PK\3\4") + header] = value
     packed.write_bytes(content)
-    with pytest.raises(ArchiveError, match=rf"packed\.zip cannot be unpacked \(.*{why}"):
-        archive.unpack(packed, tmp_path / "out")
+    with pytest.raises(DownloadError, match=rf"packed\.zip cannot be unpacked \(.*{why}"):
+        download.unpack(packed, tmp_path / "out")
 
 
 def test_a_damaged_member_is_named_and_not_left_behind(packed, tmp_path):
@@ -193,8 +192,8 @@ def test_a_damaged_member_is_named_and_not_left_behind(packed, tmp_path):
         member = next(one for one in opened.infolist() if one.filename.endswith("1.2.3.dcm"))
     content[member.header_offset + 30 + len(member.filename) + 400] ^= 0xFF
     packed.write_bytes(content)
-    with pytest.raises(ArchiveError, match=r"packed\.zip is damaged.*1\.2\.3\.dcm"):
-        archive.unpack(packed, tmp_path / "out")
+    with pytest.raises(DownloadError, match=r"packed\.zip is damaged.*1\.2\.3\.dcm"):
+        download.unpack(packed, tmp_path / "out")
     assert not list((tmp_path / "out").rglob("*1.2.3*"))
 
 
@@ -206,8 +205,8 @@ def test_members_that_lead_out_are_refused_before_anything_is_written(tmp_path, 
     with zipfile.ZipFile(path, "w") as content:
         content.writestr("good.txt", "good")
         content.writestr(name, "evil")
-    with pytest.raises(ArchiveError, match="leads out of the folder"):
-        archive.unpack(path, tmp_path / "out" / "deep")
+    with pytest.raises(DownloadError, match="leads out of the folder"):
+        download.unpack(path, tmp_path / "out" / "deep")
     assert not list(tmp_path.rglob("*.txt"))
 
 
@@ -217,12 +216,12 @@ def test_links_are_refused(tmp_path):
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile(path, "w") as content:
         content.writestr(link, "/etc/passwd")
-    with pytest.raises(ArchiveError, match="'link'"):
-        archive.unpack(path, tmp_path / "out")
+    with pytest.raises(DownloadError, match="'link'"):
+        download.unpack(path, tmp_path / "out")
 
 
 def test_carried_on_where_it_was_interrupted(packed, tmp_path, monkeypatch):
-    extract, done = archive._extract, []
+    extract, done = download._extract, []
 
     def interrupted(content, member, target):
         if len(done) == 3:
@@ -230,21 +229,21 @@ def test_carried_on_where_it_was_interrupted(packed, tmp_path, monkeypatch):
         done.append(target)
         extract(content, member, target)
 
-    monkeypatch.setattr(archive, "_extract", interrupted)
+    monkeypatch.setattr(download, "_extract", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        archive.unpack(packed, tmp_path / "out")
+        download.unpack(packed, tmp_path / "out")
     monkeypatch.setattr(
-        archive, "_extract", lambda content, member, target: done.append(target) or extract(content, member, target)
+        download, "_extract", lambda content, member, target: done.append(target) or extract(content, member, target)
     )
-    assert archive.unpack(packed, tmp_path / "out") == 7
+    assert download.unpack(packed, tmp_path / "out") == 7
     assert len(done) == len(set(done)) == 7
 
 
 def test_no_room(packed, tmp_path, monkeypatch):
-    usage = archive.shutil.disk_usage(tmp_path)._replace(free=100)
-    monkeypatch.setattr(archive.shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(ArchiveError, match="disk has 0.0 GB left"):
-        archive.unpack(packed, tmp_path)
+    usage = download.shutil.disk_usage(tmp_path)._replace(free=100)
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(DownloadError, match="disk has 0.0 GB left"):
+        download.unpack(packed, tmp_path)
 
 
 def test_a_folder_with_another_source_is_not_taken_for_this_one(client, packed, tmp_path):
@@ -269,5 +268,5 @@ def test_a_client_that_is_no_program(client, tmp_path):
 
 
 def test_a_home_folder_of_nobody():
-    with pytest.raises(PathError, match="~nobody-of-that-name/x begins with the home folder"):
+    with pytest.raises(ParameterError, match="~nobody-of-that-name/x begins with the home folder"):
         download.fetch(NAME, "~nobody-of-that-name/x")

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pneumo_lib.data import phantom
-from pneumo_lib.data.phantom import cohort, pneumothorax
-from pneumo_lib.data.phantom.projection import View
-from pneumo_lib.data.phantom.scene import compose
+from pneumo_lib import phantom
+from pneumo_lib.phantom import cohort, pneumothorax
+from pneumo_lib.phantom.drawing import compose
+from pneumo_lib.phantom.geometry import View
 
 REAL_QUANTILES = {0.0: 80, 0.05: 1212, 0.5: 6753, 0.95: 34891, 1.0: 90479}
 

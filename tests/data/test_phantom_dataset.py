@@ -15,10 +15,11 @@ import numpy as np
 import pydicom
 import pytest
 
-from pneumo_lib.atomic import WriteError
-from pneumo_lib.data import phantom, rle, siim
-from pneumo_lib.data.phantom import cohort
-from pneumo_lib.data.phantom.dataset import VERSION
+from pneumo_lib import phantom
+from pneumo_lib.data import rle, siim
+from pneumo_lib.errors import WriteError
+from pneumo_lib.phantom import PhantomError, cohort
+from pneumo_lib.phantom.writer import VERSION
 
 N_IMAGES = 17
 
@@ -112,7 +113,7 @@ def test_a_second_call_returns_at_once(dataset):
 
 def test_a_killed_call_goes_on_where_it_stopped(dataset, tmp_path):
     root = tmp_path / "killed"
-    call = f"from pneumo_lib.data import phantom; phantom.write_dataset({str(root)!r}, {N_IMAGES}, 5, workers=1)"
+    call = f"from pneumo_lib import phantom; phantom.write_dataset({str(root)!r}, {N_IMAGES}, 5, workers=1)"
     process = subprocess.Popen([sys.executable, "-c", call], stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while len(list(root.glob("dicom-images-train/*/*/*.dcm"))) < 3 and time.monotonic() < deadline:
@@ -129,13 +130,13 @@ def test_a_killed_call_goes_on_where_it_stopped(dataset, tmp_path):
 
 @pytest.mark.parametrize("arguments", [{"n_images": 18, "seed": 5}, {"n_images": N_IMAGES, "seed": 6}])
 def test_another_set_in_the_folder_is_refused(dataset, arguments):
-    with pytest.raises(phantom.PhantomError, match="another data set"):
+    with pytest.raises(PhantomError, match="another data set"):
         phantom.write_dataset(dataset, **arguments)
 
 
 def test_a_foreign_folder_is_refused(tmp_path):
     (tmp_path / "thesis.docx").write_text("")
-    with pytest.raises(phantom.PhantomError, match="empty folder"):
+    with pytest.raises(PhantomError, match="empty folder"):
         phantom.write_dataset(tmp_path, 1)
 
 
@@ -149,7 +150,7 @@ def test_a_foreign_folder_is_refused(tmp_path):
     ],
 )
 def test_values_out_of_range_are_named(tmp_path, arguments, name):
-    with pytest.raises(phantom.PhantomError, match=name):
+    with pytest.raises(PhantomError, match=name):
         phantom.write_dataset(tmp_path / "new", **arguments)
     assert not (tmp_path / "new").exists()
 
@@ -169,7 +170,7 @@ def test_quirks_are_read_right(dataset, tmp_path):
 def test_a_set_of_an_older_generator_is_refused_by_name(dataset, tmp_path):
     old = json.loads((dataset / "dataset.json").read_text()) | {"generator_version": 1}
     (tmp_path / "dataset.json").write_text(json.dumps(old))
-    with pytest.raises(phantom.PhantomError, match=f"generator version 1, and this is version {VERSION}.*delete"):
+    with pytest.raises(PhantomError, match=f"generator version 1, and this is version {VERSION}.*delete"):
         phantom.write_dataset(tmp_path, N_IMAGES, seed=5)
 
 

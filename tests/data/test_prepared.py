@@ -16,10 +16,10 @@ from filelock import FileLock, Timeout
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pneumo_lib.data import filling, prepared, siim, store
-from pneumo_lib.data.dicom import DicomError
-from pneumo_lib.data.prepared import PreparedError
-from pneumo_lib.data.resize import resize_image, resize_mask
+from pneumo_lib.data import preprocessing, radiographs, siim
+from pneumo_lib.data.array_store import Store
+from pneumo_lib.data.preprocessing import resize_image, resize_mask
+from pneumo_lib.errors import DicomError, PreprocessingError
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def index(copy) -> pd.DataFrame:
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(filling, "CHUNK", 2)
+    monkeypatch.setattr(preprocessing, "CHUNK", 2)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -40,19 +40,19 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_arrays_hold_the_resized_images_and_masks(index, tmp_path):
-    result = prepared.prepare(index, tmp_path / "64", 64)
+    result = preprocessing.prepare(index, tmp_path / "64", 64)
     assert result.images.shape == result.masks.shape == (6, 64, 64)
     assert result.images.dtype == result.masks.dtype == np.uint8
     assert (result.size, result.folder) == (64, tmp_path / "64")
     for row in index.itertuples():
-        assert np.array_equal(result.images[row.Index], resize_image(siim.read_image(row.path), 64))
+        assert np.array_equal(result.images[row.Index], resize_image(radiographs.read_image(row.path), 64))
         assert np.array_equal(result.masks[row.Index], resize_mask(siim.read_mask(row), 64))
     assert result.masks.max() == 1
     assert result.masks.any(axis=(1, 2)).tolist() == index.positive.tolist()
 
 
 def test_arrays_are_read_only_and_plain_npy_files(index, tmp_path):
-    result = prepared.prepare(index, tmp_path / "32", 32)
+    result = preprocessing.prepare(index, tmp_path / "32", 32)
     with pytest.raises(ValueError, match="read-only"):
         result.images[0, 0, 0] = 1
     assert np.array_equal(np.load(tmp_path / "32" / "images.npy"), result.images)
@@ -62,7 +62,7 @@ def test_the_index_comes_along(index, tmp_path):
     index.loc[0, ["patient_id", "pixel_spacing_mm"]] = "00000007", 0.168
     index.loc[1, ["labelled", "positive", "mask_area_px"]] = False, pd.NA, pd.NA
     index.at[1, "rle"] = ()
-    result = prepared.prepare(index, tmp_path / "32", 32)
+    result = preprocessing.prepare(index, tmp_path / "32", 32)
     expected = index[result.index.columns]
     pd.testing.assert_frame_equal(result.index, expected, check_dtype=False, check_flags=False)
     assert result.index.dtypes.astype(str)[["labelled", "positive", "mask_area_px"]].tolist() == [
@@ -75,25 +75,25 @@ def test_the_index_comes_along(index, tmp_path):
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_bytes_do_not_depend_on_the_workers(index, tmp_path, small_chunks, workers):
-    prepared.prepare(index, tmp_path / "a", 48, workers=2)
-    prepared.prepare(index, tmp_path / "b", 48, workers=workers)
+    preprocessing.prepare(index, tmp_path / "a", 48, workers=2)
+    preprocessing.prepare(index, tmp_path / "b", 48, workers=workers)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 def test_several_sizes_decode_once(index, tmp_path, monkeypatch):
     decoded = []
-    read = siim.read_image
-    monkeypatch.setattr(siim, "read_image", lambda path: decoded.append(path) or read(path))
-    both = prepared.prepare_sizes(index, {32: tmp_path / "32", 64: tmp_path / "64"})
+    read = radiographs.read_image
+    monkeypatch.setattr(radiographs, "read_image", lambda path: decoded.append(path) or read(path))
+    both = preprocessing.prepare_sizes(index, {32: tmp_path / "32", 64: tmp_path / "64"})
     assert sorted(decoded) == sorted(index.path)
     assert (both[32].images.shape[1], both[64].images.shape[1]) == (32, 64)
-    alone = prepared.prepare(index, tmp_path / "alone", 64)
+    alone = preprocessing.prepare(index, tmp_path / "alone", 64)
     assert contents(tmp_path / "64") == contents(tmp_path / "alone")
     assert np.array_equal(alone.images, both[64].images)
 
 
 def test_no_bar_but_in_a_terminal(index, tmp_path, capfd):
-    prepared.prepare(index, tmp_path / "a", 32)
+    preprocessing.prepare(index, tmp_path / "a", 32)
     assert capfd.readouterr().err == ""
 
 
@@ -101,19 +101,19 @@ def test_no_bar_but_in_a_terminal(index, tmp_path, capfd):
 
 
 def test_complete_folders_are_not_decoded_again(index, tmp_path, monkeypatch):
-    first = prepared.prepare(index, tmp_path / "a", 32)
+    first = preprocessing.prepare(index, tmp_path / "a", 32)
     before = contents(tmp_path / "a")
-    monkeypatch.setattr(siim, "read_image", lambda path: pytest.fail("decoded again"))
-    again = prepared.prepare(index, tmp_path / "a", 32)
+    monkeypatch.setattr(radiographs, "read_image", lambda path: pytest.fail("decoded again"))
+    again = preprocessing.prepare(index, tmp_path / "a", 32)
     assert np.array_equal(first.images, again.images)
     assert contents(tmp_path / "a") == before
-    assert prepared.load(tmp_path / "a").index.equals(again.index)
+    assert preprocessing.load(tmp_path / "a").index.equals(again.index)
 
 
 def test_a_copy_of_the_data_elsewhere_is_the_same_source(copy, index, tmp_path):
-    prepared.prepare(index, tmp_path / "a", 32)
+    preprocessing.prepare(index, tmp_path / "a", 32)
     shutil.copytree(copy, tmp_path / "moved")
-    assert len(prepared.prepare(siim.load_index(tmp_path / "moved"), tmp_path / "a", 32).images) == 6
+    assert len(preprocessing.prepare(siim.load_index(tmp_path / "moved"), tmp_path / "a", 32).images) == 6
 
 
 def change_pixels(index):
@@ -129,24 +129,24 @@ def change_mask(index):
 
 @pytest.mark.parametrize("change", [change_pixels, change_mask, lambda index: index[1:].reset_index(drop=True)])
 def test_another_source_is_refused_and_both_are_named(copy, index, tmp_path, change):
-    prepared.prepare(index, tmp_path / "a", 32)
-    with pytest.raises(PreparedError, match=r"a holds arrays made from .*copy.*, not from .*copy.*; delete"):
-        prepared.prepare(change(index), tmp_path / "a", 32)
+    preprocessing.prepare(index, tmp_path / "a", 32)
+    with pytest.raises(PreprocessingError, match=r"a holds arrays made from .*copy.*, not from .*copy.*; delete"):
+        preprocessing.prepare(change(index), tmp_path / "a", 32)
 
 
 @pytest.mark.parametrize("other", [{"size": 48}, {"size": 32, "mask_rule": "follow-up"}])
 def test_another_size_or_mask_rule_is_refused(index, tmp_path, other):
-    prepared.prepare(index, tmp_path / "a", 32)
-    with pytest.raises(PreparedError, match="delete that folder or name another"):
-        prepared.prepare(index, tmp_path / "a", **other)
+    preprocessing.prepare(index, tmp_path / "a", 32)
+    with pytest.raises(PreprocessingError, match="delete that folder or name another"):
+        preprocessing.prepare(index, tmp_path / "a", **other)
 
 
 def test_patients_that_become_known_later_come_in_without_decoding(index, tmp_path, monkeypatch):
-    prepared.prepare(index, tmp_path / "a", 32)
-    monkeypatch.setattr(siim, "read_image", lambda path: pytest.fail("decoded again"))
+    preprocessing.prepare(index, tmp_path / "a", 32)
+    monkeypatch.setattr(radiographs, "read_image", lambda path: pytest.fail("decoded again"))
     index["patient_id"] = pd.array(["7"] * 6, dtype="string")
-    assert prepared.prepare(index, tmp_path / "a", 32).index.patient_id.tolist() == ["7"] * 6
-    assert prepared.load(tmp_path / "a").index.patient_id.tolist() == ["7"] * 6
+    assert preprocessing.prepare(index, tmp_path / "a", 32).index.patient_id.tolist() == ["7"] * 6
+    assert preprocessing.load(tmp_path / "a").index.patient_id.tolist() == ["7"] * 6
 
 
 @pytest.mark.parametrize(
@@ -160,10 +160,10 @@ def test_patients_that_become_known_later_come_in_without_decoding(index, tmp_pa
     ],
 )
 def test_bad_arguments(index, tmp_path, arguments, said):
-    with pytest.raises(PreparedError, match=said):
-        prepared.prepare(index, tmp_path / "a", **arguments)
-    with pytest.raises(PreparedError, match="empty"):
-        prepared.prepare(index[:0], tmp_path / "a", 32)
+    with pytest.raises(PreprocessingError, match=said):
+        preprocessing.prepare(index, tmp_path / "a", **arguments)
+    with pytest.raises(PreprocessingError, match="empty"):
+        preprocessing.prepare(index[:0], tmp_path / "a", 32)
 
 
 # --- bad files ---------------------------------------------------------------------------------------------------
@@ -172,23 +172,23 @@ def test_bad_arguments(index, tmp_path, arguments, said):
 def test_a_bad_file_stops_and_is_named(index, tmp_path):
     Path(index.path[3]).write_bytes(b"broken")
     with pytest.raises(DicomError, match=r"1\.2\.3\.dcm"):
-        prepared.prepare(index, tmp_path / "a", 32)
-    with pytest.raises(PreparedError, match="no finished arrays"):
-        prepared.load(tmp_path / "a")
+        preprocessing.prepare(index, tmp_path / "a", 32)
+    with pytest.raises(PreprocessingError, match="no finished arrays"):
+        preprocessing.load(tmp_path / "a")
 
 
 @pytest.mark.usefixtures("small_chunks")
 def test_bad_and_vanished_files_are_skipped_when_asked_and_listed(index, tmp_path):
     Path(index.path[3]).write_bytes(b"broken")
     Path(index.path[4]).unlink()
-    result = prepared.prepare(index, tmp_path / "a", 32, on_error="skip")
+    result = preprocessing.prepare(index, tmp_path / "a", 32, on_error="skip")
     assert result.index.image_id.tolist() == ["1.2.0", "1.2.1", "1.2.2", "1.2.5"]
     assert result.images.shape == (4, 32, 32)
-    assert np.array_equal(result.images[3], resize_image(siim.read_image(index.path[5]), 32))
+    assert np.array_equal(result.images[3], resize_image(radiographs.read_image(index.path[5]), 32))
     assert result.skipped.image_id.tolist() == ["1.2.3", "1.2.4"]
     assert "is it still there" in result.skipped.error[1]
-    with pytest.raises(PreparedError, match=r"without 2 bad files, the first 1\.2\.3"):
-        prepared.prepare(index, tmp_path / "a", 32)
+    with pytest.raises(PreprocessingError, match=r"without 2 bad files, the first 1\.2\.3"):
+        preprocessing.prepare(index, tmp_path / "a", 32)
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -196,17 +196,17 @@ def test_skips_of_an_unfinished_call_do_not_slip_into_a_strict_one(index, tmp_pa
     Path(index.path[0]).write_bytes(b"broken")
     stop_after(monkeypatch, 2)
     with pytest.raises(KeyboardInterrupt):
-        prepared.prepare(index, tmp_path / "a", 32, on_error="skip")
+        preprocessing.prepare(index, tmp_path / "a", 32, on_error="skip")
     monkeypatch.undo()
     with pytest.raises(DicomError, match=r"1\.2\.0\.dcm"):
-        prepared.prepare(index, tmp_path / "a", 32)
+        preprocessing.prepare(index, tmp_path / "a", 32)
 
 
 def test_nothing_but_bad_files(index, tmp_path):
     for path in index.path:
         Path(path).write_bytes(b"broken")
-    with pytest.raises(PreparedError, match="none of the 6 files"):
-        prepared.prepare(index, tmp_path / "a", 32, on_error="skip")
+    with pytest.raises(PreprocessingError, match="none of the 6 files"):
+        preprocessing.prepare(index, tmp_path / "a", 32, on_error="skip")
 
 
 # --- interrupted -------------------------------------------------------------------------------------------------
@@ -214,26 +214,26 @@ def test_nothing_but_bad_files(index, tmp_path):
 
 def stop_after(monkeypatch, chunks: int) -> None:
     """Interrupts before chunk number `chunks` is written."""
-    append = store.Store.append
+    append = Store.append
 
     def interrupted(self, *arguments):
         if len(self.chunks) == chunks:
             raise KeyboardInterrupt
         append(self, *arguments)
 
-    monkeypatch.setattr(store.Store, "append", interrupted)
+    monkeypatch.setattr(Store, "append", interrupted)
 
 
 @pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("done", [0, 1, 2])
 @pytest.mark.parametrize("left", ["clean", "half a chunk", "half a line", "a damaged chunk", "no journal"])
 def test_carried_on_to_the_same_bytes(index, tmp_path, monkeypatch, done, left):
-    prepared.prepare(index, tmp_path / "whole", 32)
+    preprocessing.prepare(index, tmp_path / "whole", 32)
     folder = tmp_path / "a"
     with monkeypatch.context() as patch:
         stop_after(patch, done)
         with pytest.raises(KeyboardInterrupt):
-            prepared.prepare(index, folder, 32)
+            preprocessing.prepare(index, folder, 32)
     if left == "half a chunk":
         with (folder / "images.npy").open("ab") as file:
             file.write(b"x" * 700)
@@ -246,7 +246,7 @@ def test_carried_on_to_the_same_bytes(index, tmp_path, monkeypatch, done, left):
         (folder / "masks.npy").write_bytes(content)
     elif left == "no journal":
         (folder / "journal.jsonl").unlink()
-    prepared.prepare(index, folder, 32)
+    preprocessing.prepare(index, folder, 32)
     assert contents(folder) == contents(tmp_path / "whole")
 
 
@@ -255,11 +255,11 @@ def test_what_is_whole_is_not_decoded_again(index, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         stop_after(patch, 2)
         with pytest.raises(KeyboardInterrupt):
-            prepared.prepare(index, tmp_path / "a", 32)
+            preprocessing.prepare(index, tmp_path / "a", 32)
     decoded = []
-    read = siim.read_image
-    monkeypatch.setattr(siim, "read_image", lambda path: decoded.append(path) or read(path))
-    prepared.prepare(index, tmp_path / "a", 32)
+    read = radiographs.read_image
+    monkeypatch.setattr(radiographs, "read_image", lambda path: decoded.append(path) or read(path))
+    preprocessing.prepare(index, tmp_path / "a", 32)
     assert sorted(decoded) == index.path[4:].tolist()
 
 
@@ -268,9 +268,9 @@ def test_one_size_may_be_further_on_than_the_other(index, tmp_path, monkeypatch)
     with monkeypatch.context() as patch:
         stop_after(patch, 2)
         with pytest.raises(KeyboardInterrupt):
-            prepared.prepare(index, tmp_path / "64", 64)
-    prepared.prepare_sizes(index, {32: tmp_path / "32", 64: tmp_path / "64"})
-    prepared.prepare(index, tmp_path / "whole", 64)
+            preprocessing.prepare(index, tmp_path / "64", 64)
+    preprocessing.prepare_sizes(index, {32: tmp_path / "32", 64: tmp_path / "64"})
+    preprocessing.prepare(index, tmp_path / "whole", 64)
     assert contents(tmp_path / "64") == contents(tmp_path / "whole")
 
 
@@ -279,21 +279,21 @@ def test_an_unfinished_folder_of_another_source_is_refused(index, tmp_path, monk
     with monkeypatch.context() as patch:
         stop_after(patch, 1)
         with pytest.raises(KeyboardInterrupt):
-            prepared.prepare(index, tmp_path / "a", 32)
-    with pytest.raises(PreparedError, match="not from"):
-        prepared.prepare(change_mask(index), tmp_path / "a", 32)
+            preprocessing.prepare(index, tmp_path / "a", 32)
+    with pytest.raises(PreprocessingError, match="not from"):
+        preprocessing.prepare(change_mask(index), tmp_path / "a", 32)
 
 
 SLOW = """
 import sys, time
-from pneumo_lib.data import filling, prepared, siim, store
-filling.CHUNK = 1
-append = store.Store.append
+from pneumo_lib.data import array_store, preprocessing, siim
+preprocessing.CHUNK = 1
+append = array_store.Store.append
 def slow(self, *arguments):
     time.sleep(0.05)
     append(self, *arguments)
-store.Store.append = slow
-prepared.prepare(siim.load_index(sys.argv[1]), sys.argv[2], 64, progress=False)
+array_store.Store.append = slow
+preprocessing.prepare(siim.load_index(sys.argv[1]), sys.argv[2], 64, progress=False)
 """
 
 
@@ -302,8 +302,8 @@ def start(copy, folder) -> subprocess.Popen:
 
 
 def test_killed_again_and_again_ends_in_the_same_bytes(copy, index, tmp_path, monkeypatch):
-    monkeypatch.setattr(filling, "CHUNK", 1)
-    prepared.prepare(index, tmp_path / "whole", 64)
+    monkeypatch.setattr(preprocessing, "CHUNK", 1)
+    preprocessing.prepare(index, tmp_path / "whole", 64)
     journal = tmp_path / "a" / "journal.jsonl"
     for lines in (1, 3, 5):
         process = start(copy, tmp_path / "a")
@@ -314,13 +314,13 @@ def test_killed_again_and_again_ends_in_the_same_bytes(copy, index, tmp_path, mo
         process.wait()
         process.stderr.close()
         assert not (tmp_path / "a" / "prepared.json").exists()
-    prepared.prepare(index, tmp_path / "a", 64)
+    preprocessing.prepare(index, tmp_path / "a", 64)
     assert contents(tmp_path / "a") == contents(tmp_path / "whole")
 
 
 def test_two_processes_at_once(copy, index, tmp_path, monkeypatch):
-    monkeypatch.setattr(filling, "CHUNK", 1)
-    prepared.prepare(index, tmp_path / "whole", 64)
+    monkeypatch.setattr(preprocessing, "CHUNK", 1)
+    preprocessing.prepare(index, tmp_path / "whole", 64)
     both = [start(copy, tmp_path / "a") for _ in range(2)]
     for process in both:
         _, said = process.communicate(timeout=60)
@@ -334,38 +334,38 @@ def test_two_processes_at_once(copy, index, tmp_path, monkeypatch):
 def test_a_disk_that_is_too_small_is_noticed_before_the_work(index, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=10_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(PreparedError, match=r"needs 0\.00 GB more, but the disk has 0\.00 GB left"):
-        prepared.prepare(index, tmp_path / "a", 32)
+    with pytest.raises(PreprocessingError, match=r"needs 0\.00 GB more, but the disk has 0\.00 GB left"):
+        preprocessing.prepare(index, tmp_path / "a", 32)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full, a disk that is always full")
 def test_a_disk_that_runs_full(index, tmp_path, monkeypatch):
-    monkeypatch.setattr(store.Store, "_cut_back", lambda self: None)
+    monkeypatch.setattr(Store, "_cut_back", lambda self: None)
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "images.npy").symlink_to("/dev/full")
-    with pytest.raises(PreparedError, match="the disk is full after 0 images"):
-        prepared.prepare(index, tmp_path / "a", 32)
+    with pytest.raises(PreprocessingError, match="the disk is full after 0 images"):
+        preprocessing.prepare(index, tmp_path / "a", 32)
 
 
 def test_full_disk_while_opening(index, tmp_path, monkeypatch):
     def full(self):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(store.Store, "_cut_back", full)
-    with pytest.raises(PreparedError, match="disk is full"):
-        prepared.prepare(index, tmp_path / "a", 32)
+    monkeypatch.setattr(Store, "_cut_back", full)
+    with pytest.raises(PreprocessingError, match="disk is full"):
+        preprocessing.prepare(index, tmp_path / "a", 32)
 
 
 def test_a_folder_that_cannot_be_made(index, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(PreparedError, match="cannot be written"):
-        prepared.prepare(index, tmp_path / "file" / "a", 32)
+    with pytest.raises(PreprocessingError, match="cannot be written"):
+        preprocessing.prepare(index, tmp_path / "file" / "a", 32)
 
 
 @pytest.mark.parametrize("name", ["images", "masks"])
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone", "header"])
 def test_damage_is_noticed_and_named(index, tmp_path, name, damage):
-    prepared.prepare(index, tmp_path / "a", 32)
+    preprocessing.prepare(index, tmp_path / "a", 32)
     path = tmp_path / "a" / f"{name}.npy"
     content = bytearray(path.read_bytes())
     if damage == "flipped":
@@ -375,38 +375,38 @@ def test_damage_is_noticed_and_named(index, tmp_path, name, damage):
     path.write_bytes(content[:-9] if damage == "cut" else content)
     if damage == "gone":
         path.unlink()
-    with pytest.raises(PreparedError, match=rf"{name}\.npy.*prepare it again"):
-        prepared.load(tmp_path / "a")
+    with pytest.raises(PreprocessingError, match=rf"{name}\.npy.*prepare it again"):
+        preprocessing.load(tmp_path / "a")
 
 
 def test_damage_can_be_overlooked_when_asked(index, tmp_path):
-    prepared.prepare(index, tmp_path / "a", 32)
+    preprocessing.prepare(index, tmp_path / "a", 32)
     content = bytearray((tmp_path / "a" / "images.npy").read_bytes())
     content[-5] ^= 1
     (tmp_path / "a" / "images.npy").write_bytes(content)
-    assert len(prepared.load(tmp_path / "a", check=False).images) == 6
+    assert len(preprocessing.load(tmp_path / "a", check=False).images) == 6
 
 
 def test_a_damaged_table_is_noticed_and_mended_by_prepare(index, tmp_path):
-    prepared.prepare(index, tmp_path / "a", 32)
+    preprocessing.prepare(index, tmp_path / "a", 32)
     table = tmp_path / "a" / "index.csv"
     whole = table.read_bytes()
     table.write_bytes(whole.replace(b"38.0", b"83.0"))
-    with pytest.raises(PreparedError, match=r"index\.csv"):
-        prepared.load(tmp_path / "a")
-    prepared.prepare(index, tmp_path / "a", 32)
+    with pytest.raises(PreprocessingError, match=r"index\.csv"):
+        preprocessing.load(tmp_path / "a")
+    preprocessing.prepare(index, tmp_path / "a", 32)
     assert table.read_bytes() == whole
 
 
 def test_a_damaged_manifest(index, tmp_path):
-    prepared.prepare(index, tmp_path / "a", 32)
+    preprocessing.prepare(index, tmp_path / "a", 32)
     (tmp_path / "a" / "prepared.json").write_text("{")
-    with pytest.raises(PreparedError, match=r"prepared\.json is damaged"):
-        prepared.load(tmp_path / "a")
+    with pytest.raises(PreprocessingError, match=r"prepared\.json is damaged"):
+        preprocessing.load(tmp_path / "a")
 
 
 def test_the_manifest_is_plain_json(index, tmp_path):
-    prepared.prepare(index, tmp_path / "a", 32)
+    preprocessing.prepare(index, tmp_path / "a", 32)
     manifest = json.loads((tmp_path / "a" / "prepared.json").read_text())
     assert manifest["origin"]["images"] == 6
     assert manifest["origin"]["size"] == 32
@@ -470,36 +470,38 @@ def test_image_and_mask_stay_aligned_when_stretched():
 
 @pytest.mark.parametrize("left", [b"\0\0\0\n", b"5\n", b'{"half": \n', b""])
 def test_a_journal_that_a_crash_damaged_is_begun_anew(index, tmp_path, left):
-    whole = contents(prepared.prepare(index, tmp_path / "a", 32).folder)
+    whole = contents(preprocessing.prepare(index, tmp_path / "a", 32).folder)
     (tmp_path / "a" / "prepared.json").unlink()
     (tmp_path / "a" / "journal.jsonl").write_bytes(left)
-    assert contents(prepared.prepare(index, tmp_path / "a", 32).folder) == whole
+    assert contents(preprocessing.prepare(index, tmp_path / "a", 32).folder) == whole
 
 
 def test_damage_further_down_the_journal_keeps_what_is_before_it(index, tmp_path, small_chunks, monkeypatch):
-    whole = contents(prepared.prepare(index, tmp_path / "a", 32).folder)
+    whole = contents(preprocessing.prepare(index, tmp_path / "a", 32).folder)
     manifest = json.loads(whole["prepared.json"])
     (tmp_path / "a" / "prepared.json").unlink()
     lines = [json.dumps(one) for one in (manifest["origin"], manifest["chunks"][0])]
     (tmp_path / "a" / "journal.jsonl").write_text("\n".join(lines) + "\n\0\0\n")
     decoded = []
-    original = filling._decode
-    monkeypatch.setattr(filling, "_decode", lambda row, *rest: decoded.append(row.image_id) or original(row, *rest))
-    assert contents(prepared.prepare(index, tmp_path / "a", 32).folder) == whole
+    original = preprocessing._decode
+    monkeypatch.setattr(
+        preprocessing, "_decode", lambda row, *rest: decoded.append(row.image_id) or original(row, *rest)
+    )
+    assert contents(preprocessing.prepare(index, tmp_path / "a", 32).folder) == whole
     assert sorted(decoded) == ["1.2.2", "1.2.3", "1.2.4", "1.2.5"]
 
 
 @pytest.mark.parametrize("text", ["{}", "5", "null"])
 def test_a_manifest_that_is_json_but_none(index, tmp_path, text):
-    prepared.prepare(index, tmp_path / "a", 32)
+    preprocessing.prepare(index, tmp_path / "a", 32)
     (tmp_path / "a" / "prepared.json").write_text(text)
-    with pytest.raises(PreparedError, match="is damaged; delete the folder"):
-        prepared.prepare(index, tmp_path / "a", 32)
+    with pytest.raises(PreprocessingError, match="is damaged; delete the folder"):
+        preprocessing.prepare(index, tmp_path / "a", 32)
 
 
 def test_a_table_is_brought_up_to_date_under_the_lock(index, tmp_path, monkeypatch):
-    prepared.prepare(index, tmp_path / "a", 32)
-    write, locked = prepared._write_index, []
+    preprocessing.prepare(index, tmp_path / "a", 32)
+    write, locked = preprocessing._write_index, []
 
     def watched(folder, *rest):
         with pytest.raises(Timeout):
@@ -507,11 +509,11 @@ def test_a_table_is_brought_up_to_date_under_the_lock(index, tmp_path, monkeypat
         locked.append(folder)
         write(folder, *rest)
 
-    monkeypatch.setattr(prepared, "_write_index", watched)
-    made = prepared.prepare(index.assign(patient_id="p"), tmp_path / "a", 32)
+    monkeypatch.setattr(preprocessing, "_write_index", watched)
+    made = preprocessing.prepare(index.assign(patient_id="p"), tmp_path / "a", 32)
     assert locked and (made.index.patient_id == "p").all()
 
 
 def test_a_number_of_workers_that_cannot_be(index, tmp_path):
-    with pytest.raises(PreparedError, match="workers=-1 is not possible"):
-        prepared.prepare(index, tmp_path / "a", 32, workers=-1)
+    with pytest.raises(PreprocessingError, match="workers=-1 is not possible"):
+        preprocessing.prepare(index, tmp_path / "a", 32, workers=-1)

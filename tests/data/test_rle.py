@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from pneumo_lib.data import rle
+from pneumo_lib.errors import RleError
 
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=9))
 
@@ -107,7 +108,7 @@ def test_runs_may_touch():
     ],
 )
 def test_what_is_no_mask_is_refused_with_image_and_position(row, said):
-    with pytest.raises(rle.RleError) as caught:
+    with pytest.raises(RleError) as caught:
         rle.decode(["0 1", row], (4, 4), image_id="ID_1")
     assert said in str(caught.value)
     assert "ID_1, row 2 of 2" in str(caught.value)
@@ -118,7 +119,7 @@ def test_what_is_no_mask_is_refused_with_image_and_position(row, said):
     "mask", [np.zeros(4, bool), np.zeros((1, 2, 2), bool), np.full((2, 2), 255), np.full((2, 2), 0.5)]
 )
 def test_what_is_no_mask_is_not_encoded(mask):
-    with pytest.raises(rle.RleError):
+    with pytest.raises(RleError):
         rle.encode(mask)
 
 

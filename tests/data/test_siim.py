@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pneumo_lib.data import rle, siim
-from pneumo_lib.errors import PneumoError
+from pneumo_lib.data import radiographs, siim
+from pneumo_lib.errors import PneumoError, RleError, SiimError
 
 
 def rewrite(copy, text: str | bytes, name: str = "train-rle.csv") -> None:
@@ -34,7 +34,7 @@ def test_stage_1(copy):
     assert index.sex.tolist() == ["F"] * 6
     assert index.view.tolist() == ["AP"] * 6
     assert index.age_years.tolist() == [38.0] * 6
-    assert siim.read_image(index.path[3]).shape == (96, 96)
+    assert radiographs.read_image(index.path[3]).shape == (96, 96)
 
 
 def test_columns_and_types(copy):
@@ -92,7 +92,7 @@ def write_mirror(copy, root, images, masks, side=1024):
     for folder in (images, masks):
         (root / folder).mkdir(parents=True)
     for row in index.itertuples():
-        cv2.imwrite(str(root / images / f"{row.image_id}.png"), siim.read_image(row.path))
+        cv2.imwrite(str(root / images / f"{row.image_id}.png"), radiographs.read_image(row.path))
         mask = cv2.resize(siim.read_mask(row).astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
         cv2.imwrite(str(root / masks / f"{row.image_id}.png"), mask * (255 if row.Index % 4 else 1))
     return index
@@ -107,7 +107,7 @@ def test_png_mirrors(copy, tmp_path, images, masks):
     assert index.rle.tolist() == original.rle.tolist()  # 0/1 and 0/255 files alike
     assert index.mask_area_px.tolist() == original.mask_area_px.tolist()
     assert index.age_years.isna().all()
-    assert np.array_equal(siim.read_image(index.path[2]), siim.read_image(original.path[2]))
+    assert np.array_equal(radiographs.read_image(index.path[2]), radiographs.read_image(original.path[2]))
 
 
 def test_smaller_png_masks_are_brought_to_the_frame(copy, tmp_path):
@@ -142,22 +142,22 @@ def test_damaged_png(copy, tmp_path, content):
     root = tmp_path / "png"
     write_mirror(copy, root, "train", "mask")
     (root / "mask" / "1.2.1.png").write_bytes(content)
-    with pytest.raises(siim.SiimError, match=r"1\.2\.1\.png"):
+    with pytest.raises(SiimError, match=r"1\.2\.1\.png"):
         siim.load_index(root)
 
 
 def test_nothing_that_fits_names_what_was_looked_for(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(siim.SiimError, match=r"dicom-images-train.*stage_2_images.*png_images"):
+    with pytest.raises(SiimError, match=r"dicom-images-train.*stage_2_images.*png_images"):
         siim.load_index(tmp_path)
-    with pytest.raises(siim.SiimError, match="no folder"):
+    with pytest.raises(SiimError, match="no folder"):
         siim.load_index(tmp_path / "nowhere")
 
 
 def test_dicom_without_a_table(copy):
     (copy / "train-rle.csv").unlink()
     (copy / "sample_submission.csv").write_text("ImageId,EncodedPixels\n1.2.0,-1\n")
-    with pytest.raises(siim.SiimError, match=r"EncodedPixels.*found no CSV"):
+    with pytest.raises(SiimError, match=r"EncodedPixels.*found no CSV"):
         siim.load_index(copy)
 
 
@@ -168,7 +168,7 @@ def test_a_copy_of_a_file_counts_once_and_another_file_of_that_name_is_refused(c
     assert len(index) == 6
     assert found(index)["copies of an image left out"] == 1
     (copy / "1.2.0.dcm").write_bytes(first.read_bytes() + b"\0\0")
-    with pytest.raises(siim.SiimError, match="two different files"):
+    with pytest.raises(SiimError, match="two different files"):
         siim.load_index(copy)
 
 
@@ -225,19 +225,19 @@ def test_a_file_without_a_row_is_unlabelled_not_negative(copy):
     report = found(index)
     assert report["unlabelled (no row or mask)"] == 1
     assert report["images in the table without a file"] == 1
-    with pytest.raises(siim.SiimError, match=r"1\.2\.5 is unlabelled"):
+    with pytest.raises(SiimError, match=r"1\.2\.5 is unlabelled"):
         siim.read_mask(index.loc[5])
 
 
 @pytest.mark.parametrize(
     ("row", "error", "said"),
     [
-        ("1.2.1,1 2 3", rle.RleError, r"1\.2\.1.*pairs"),
-        ("1.2.1,", rle.RleError, "blank"),
-        ("1.2.1,1048577 1", rle.RleError, "last pixel"),
-        ("1.2.1,1 2,3", siim.SiimError, "cannot be read as a table"),
-        ("../../etc/passwd,-1", siim.SiimError, "letters, digits"),
-        ("<script>,-1", siim.SiimError, "letters, digits"),
+        ("1.2.1,1 2 3", RleError, r"1\.2\.1.*pairs"),
+        ("1.2.1,", RleError, "blank"),
+        ("1.2.1,1048577 1", RleError, "last pixel"),
+        ("1.2.1,1 2,3", SiimError, "cannot be read as a table"),
+        ("../../etc/passwd,-1", SiimError, "letters, digits"),
+        ("<script>,-1", SiimError, "letters, digits"),
     ],
 )
 def test_bad_rows(copy, row, error, said):
@@ -257,7 +257,7 @@ def test_the_standard_name_wins_and_without_one_both_are_named(copy):
     (copy / "mine.csv").write_text("ImageId,EncodedPixels\n1.2.0,0 1\n")
     assert siim.load_index(copy).labelled.sum() == 6
     (copy / "train-rle.csv").rename(copy / "theirs.csv")
-    with pytest.raises(siim.SiimError, match=r"mine\.csv.*theirs\.csv"):
+    with pytest.raises(SiimError, match=r"mine\.csv.*theirs\.csv"):
         siim.load_index(copy)
 
 
@@ -294,12 +294,12 @@ def test_patients_of_the_copy_or_of_a_named_map(copy, tmp_path):
 def test_bad_maps(copy, tmp_path, text, said):
     path = tmp_path / "map.csv"
     path.write_text(text)
-    with pytest.raises(siim.SiimError, match=said):
+    with pytest.raises(SiimError, match=said):
         siim.load_index(copy, patients=path)
 
 
 def test_no_map(copy, tmp_path):
-    with pytest.raises(siim.SiimError, match=r"nowhere\.csv"):
+    with pytest.raises(SiimError, match=r"nowhere\.csv"):
         siim.load_index(copy, patients=tmp_path / "nowhere.csv")
 
 
@@ -315,7 +315,7 @@ def test_impossible_ages_and_unreadable_headers_are_counted(copy, dicom_maker, p
 
 
 def test_errors_are_of_the_package():
-    assert issubclass(siim.SiimError, PneumoError)
+    assert issubclass(SiimError, PneumoError)
 
 
 # --- real X-rays -------------------------------------------------------------------------------------------------
@@ -327,7 +327,7 @@ def test_real_sample(real_data):
     assert index.positive.sum() == 5
     assert sorted(index.mask_area_px)[5:] == [2071, 2486, 5232, 9418, 29079]
     assert index.age_years.between(1, 100).all()
-    assert siim.read_image(index.path[0]).shape == (1024, 1024)
+    assert radiographs.read_image(index.path[0]).shape == (1024, 1024)
 
 
 def test_real_silver(real_data):
@@ -357,7 +357,7 @@ def test_a_folder_that_cannot_be_read_is_not_passed_over(copy, monkeypatch):
         return original(path)
 
     monkeypatch.setattr(os, "scandir", refusing)
-    with pytest.raises(siim.SiimError, match=r"study3 cannot be read \(Permission denied\)"):
+    with pytest.raises(SiimError, match=r"study3 cannot be read \(Permission denied\)"):
         siim.load_index(copy)
 
 
@@ -379,7 +379,7 @@ def test_one_id_for_two_pictures_is_refused(copy, tmp_path):
     write_mirror(copy, root, "png_images", "png_masks")
     names = sorted(path.name for path in (root / "png_images").iterdir())
     (root / "names.csv").write_text(f"new_filename,ImageId\n{names[0]},A\n{names[1]},A\n")
-    with pytest.raises(siim.SiimError, match="are both the image A"):
+    with pytest.raises(SiimError, match="are both the image A"):
         siim.load_index(root)
 
 
@@ -398,7 +398,7 @@ def test_a_mask_of_other_values_is_not_taken_for_empty(copy, tmp_path, disc_make
     write_mirror(copy, tmp_path / "mirror", "png_images", "png_masks")
     mask = disc_maker((300, 400), 40).astype(np.uint8)[..., None] * np.array(on, np.uint8)
     cv2.imwrite(str(tmp_path / "mirror" / "png_masks" / "1.2.0.png"), mask)
-    with pytest.raises(siim.SiimError, match="has the brightest value"):
+    with pytest.raises(SiimError, match="has the brightest value"):
         siim.load_index(tmp_path / "mirror")
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pneumo_lib.data import splits
-from pneumo_lib.data.splits import SplitError
+from pneumo_lib.errors import SplitError
 
 
 def make_index(areas, patients=None, labelled=None) -> pd.DataFrame:

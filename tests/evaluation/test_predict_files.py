@@ -12,13 +12,11 @@ import torch
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from pneumo_lib import experiments
-from pneumo_lib.data import rle
-from pneumo_lib.data.resize import resize_image
-from pneumo_lib.errors import PneumoError
-from pneumo_lib.evaluation import predict_files, radiographs, removal, segmentation_object, trained, tta
-from pneumo_lib.evaluation.radiographs import RadiographError
-from pneumo_lib.evaluation.trained import ModelError
+from pneumo_lib import experiments, runs
+from pneumo_lib.data import radiographs, rle
+from pneumo_lib.data.preprocessing import resize_image
+from pneumo_lib.errors import PneumoError, RadiographError, SegmentationError, StepError
+from pneumo_lib.evaluation import dicom_seg, inference, postprocessing, predict_files, tta
 from pneumo_lib.model import unet, weights
 
 SECRET = "Musterfrau"
@@ -68,7 +66,7 @@ def run_folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(run_folder):
-    return trained.load(run_folder, device="cpu")
+    return inference.load_model(run_folder, device="cpu")
 
 
 def test_a_folder_of_files_good_and_bad(tmp_path, run_folder, model, xray, capsys, caplog):
@@ -99,7 +97,7 @@ def test_a_folder_of_files_good_and_bad(tmp_path, run_folder, model, xray, capsy
     images = [name for name in table.index if name.endswith("image")]
     assert len(images) == 2 and {"no-uid", "1.2.3.4", "picture"} <= set(table.index)
     probability = tta.predict(model.network, resize_image(xray, model.image_size)[None])[0]
-    mask = removal.to_shape(removal.apply(probability, 0.5, 4), xray.shape)
+    mask = postprocessing.to_shape(postprocessing.apply(probability, 0.5, 4), xray.shape)
     assert 0 < mask.sum() < mask.size
     row = table.loc["picture"]
     assert (row["area_px"], row["pneumothorax"]) == (mask.sum(), True)
@@ -121,7 +119,7 @@ def test_the_dicom_segmentation_refers_to_its_x_ray(tmp_path, xray):
     pytest.importorskip("highdicom")
     source = write_dicom(tmp_path / "xray.dcm", xray)
     for mask in (xray > 180, np.zeros(xray.shape, bool)):
-        segmentation_object.write(tmp_path / "mask.dcm", mask, source)
+        dicom_seg.write(tmp_path / "mask.dcm", mask, source)
         found, image = pydicom.dcmread(tmp_path / "mask.dcm"), pydicom.dcmread(source)
         assert found.Modality == "SEG" and found.StudyInstanceUID == image.StudyInstanceUID
         assert found.SegmentSequence[0].SegmentLabel == "Pneumothorax"
@@ -129,14 +127,14 @@ def test_the_dicom_segmentation_refers_to_its_x_ray(tmp_path, xray):
         assert referenced.SeriesInstanceUID == image.SeriesInstanceUID
         assert referenced.ReferencedInstanceSequence[0].ReferencedSOPInstanceUID == image.SOPInstanceUID
         assert (found.pixel_array.reshape(xray.shape) == mask).all()
-    with pytest.raises(segmentation_object.SegmentationError, match="pass equal ones"):
-        segmentation_object.write(tmp_path / "mask.dcm", mask[:5], source)
+    with pytest.raises(SegmentationError, match="pass equal ones"):
+        dicom_seg.write(tmp_path / "mask.dcm", mask[:5], source)
 
 
 def test_without_highdicom_the_error_says_how_to_go_on(tmp_path, model, xray, monkeypatch):
-    monkeypatch.setattr(segmentation_object, "available", lambda: False)
+    monkeypatch.setattr(dicom_seg, "available", lambda: False)
     source = write_dicom(tmp_path / "xray.dcm", xray)
-    with pytest.raises(segmentation_object.SegmentationError, match="pip install highdicom"):
+    with pytest.raises(SegmentationError, match="pip install highdicom"):
         predict_files.predict_files([source], model, tmp_path / "out", progress=False)
     found = predict_files.predict_files([source], model, tmp_path / "out", segmentation=False, progress=False)
     assert len(found.predictions) == 1 and not found.failures
@@ -152,20 +150,20 @@ def test_the_overlay_outlines_the_region(xray):
 
 
 def test_a_model_that_is_not_there_says_how_to_get_it(tmp_path, run_folder):
-    with pytest.raises(ModelError, match="no trained model.*train.ipynb"):
-        trained.load(tmp_path)
+    with pytest.raises(StepError, match="no trained model.*train.ipynb"):
+        inference.load_model(tmp_path)
     weights_only = tmp_path / "exported"
     weights_only.mkdir()
     (weights_only / "pneumo.safetensors").symlink_to(run_folder / "stage2.safetensors")
-    with pytest.raises(ModelError, match="no thresholds.json.*sweep.ipynb"):
-        trained.load(weights_only)
-    model = trained.load(weights_only, 0.4, 7)
+    with pytest.raises(StepError, match="no thresholds.json.*sweep.ipynb"):
+        inference.load_model(weights_only)
+    model = inference.load_model(weights_only, 0.4, 7)
     assert (model.binarization_threshold, model.removal_threshold, model.transforms) == (0.4, 7, ("flip",))
     assert model.image_size == experiments.get("exp4", "smoke").image_size
     settings = {"experiment": experiments.get("exp4", "smoke").as_dict(), "stage": 1}
     weights.write(tmp_path / "stage1.safetensors", torch.nn.Linear(1, 1), {"settings": settings})
-    with pytest.raises(ModelError, match="first of two stages only"):
-        trained.load(tmp_path)
+    with pytest.raises(StepError, match="first of two stages only"):
+        inference.load_model(tmp_path)
 
 
 def test_nothing_to_read(tmp_path):
@@ -228,14 +226,14 @@ def test_a_place_that_takes_no_files_is_a_sentence(run_folder, tmp_path, xray, c
 def test_a_segmentation_of_a_file_without_preamble(run_folder, tmp_path, xray):
     source = write_dicom(tmp_path / "a.dcm", xray)
     source.write_bytes(source.read_bytes()[132:])
-    found = predict_files.predict_files([source], trained.load(run_folder), tmp_path / "out", progress=False)
+    found = predict_files.predict_files([source], inference.load_model(run_folder), tmp_path / "out", progress=False)
     assert not found.failures and (tmp_path / "out" / "segmentation" / "a.dcm").is_file()
 
 
 @pytest.mark.parametrize(("b", "r"), [(5.0, None), (-0.1, 10), (float("nan"), 0), (0.5, -1)])
 def test_thresholds_that_are_none(run_folder, b, r):
-    with pytest.raises(ModelError, match="threshold .* is none; give a number"):
-        trained.load(run_folder, b, r)
+    with pytest.raises(StepError, match="threshold .* is none; give a number"):
+        inference.load_model(run_folder, b, r)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"removal_threshold": "many"}'])
@@ -243,18 +241,18 @@ def test_damaged_thresholds(run_folder, tmp_path, text):
     shutil.copytree(run_folder, tmp_path / "run")
     (tmp_path / "run" / "thresholds.json").write_text(text)
     with pytest.raises(PneumoError, match=r"thresholds.json is damaged; run notebooks/sweep.ipynb again"):
-        trained.load(tmp_path / "run")
+        inference.load_model(tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", ["xrays", "model", "out"])
 def test_parameters_of_the_notebook_are_texts(name):
     given = {"xrays": "phantom", "model": "", "out": ""} | {name: 5}
     with pytest.raises(RadiographError, match=f"{name}=5 is no text; with papermill, pass it as: -r {name} 5"):
-        predict_files.from_parameters(**given)
+        runs.from_parameters(**given)
 
 
 @pytest.mark.parametrize("about", [{}, {"settings": 5}, {"settings": {"stage": 1}}])
 def test_weights_that_do_not_say_what_they_are(tmp_path, about):
     weights.write(tmp_path / "stage1.safetensors", torch.nn.Linear(1, 1), about)
-    with pytest.raises(ModelError, match="stage1.safetensors does not say which experiment it is of"):
-        trained.load(tmp_path)
+    with pytest.raises(StepError, match="stage1.safetensors does not say which experiment it is of"):
+        inference.load_model(tmp_path)

@@ -6,8 +6,8 @@ import pytest
 
 from pneumo_lib import metrics
 from pneumo_lib.data import rle
-from pneumo_lib.evaluation import removal, submission
-from pneumo_lib.evaluation.submission import SubmissionError
+from pneumo_lib.errors import SubmissionError
+from pneumo_lib.evaluation import postprocessing, submission
 
 
 def disc(size, radius, row=0.5, column=0.5):
@@ -16,7 +16,7 @@ def disc(size, radius, row=0.5, column=0.5):
 
 
 def enlarge(mask):
-    return removal.to_shape(mask, (1024, 1024))
+    return postprocessing.to_shape(mask, (1024, 1024))
 
 
 def rows_of(path):
@@ -47,7 +47,7 @@ def test_smaller_masks_are_enlarged_smoothly():
     one[3, 5] = True
     assert np.argwhere(enlarge(one)).tolist() == [[6, 10], [6, 11], [7, 10], [7, 11]]
     assert enlarge(np.ones((100, 100), bool)).all()
-    assert removal.to_shape(one, (128, 100)).shape == (128, 100)
+    assert postprocessing.to_shape(one, (128, 100)).shape == (128, 100)
 
 
 def test_the_order_of_a_sample_submission(tmp_path):

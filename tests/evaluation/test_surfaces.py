@@ -2,9 +2,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from pneumo_lib.errors import SweepError
 from pneumo_lib.evaluation.sweep import sweep
-from pneumo_lib.evaluation.sweep_result import ChoiceError
-from pneumo_lib.report import surfaces
+from pneumo_lib.report import sweep_figures
 
 B = np.arange(20, 91, 5) / 100
 
@@ -26,7 +26,9 @@ def result():
 
 
 def test_curve_marks_both_points_and_the_blank_baseline(result):
-    figure = surfaces.curve(result, "dsc", deck=(0.45, 16), label="made up", groups=list("aabbccdd"), n_bootstrap=20)
+    figure = sweep_figures.curve(
+        result, "dsc", deck=(0.45, 16), label="made up", groups=list("aabbccdd"), n_bootstrap=20
+    )
     every, positive, negative = figure.axes
     assert "made up" in figure.get_suptitle()
     assert [ax.get_title() for ax in figure.axes] == [
@@ -45,21 +47,21 @@ def test_curve_marks_both_points_and_the_blank_baseline(result):
 
 
 def test_heat_map_shows_every_cell(result):
-    figure = surfaces.heat_map(result, "stepwise_iou", label="made up")
+    figure = sweep_figures.heat_map(result, "stepwise_iou", label="made up")
     drawn = [ax.images[0].get_array() for ax in figure.axes if ax.images]
     assert len(drawn) == 3
     np.testing.assert_allclose(drawn[0], result.stepwise_iou().mean(0).T, rtol=1e-12)
 
 
 def test_data_without_positive_images_and_the_triplet_rule(result):
-    surfaces.curve(result.subset(~result.positive), n_bootstrap=5)
-    surfaces.heat_map(result.subset(~result.positive))
+    sweep_figures.curve(result.subset(~result.positive), n_bootstrap=5)
+    sweep_figures.heat_map(result.subset(~result.positive))
     triplet = sweep(np.zeros((2, 4, 4), np.float32), np.zeros((2, 4, 4), bool), [0.3], [(0.7, 5)], "triplet")
-    labels = [text.get_text() for text in surfaces.curve(triplet, n_bootstrap=5).legends[0].get_texts()]
+    labels = [text.get_text() for text in sweep_figures.curve(triplet, n_bootstrap=5).legends[0].get_texts()]
     assert "R-TH 0.7/5 px" in labels
-    surfaces.heat_map(triplet)
+    sweep_figures.heat_map(triplet)
 
 
 def test_a_point_that_was_not_swept_is_an_error(result):
-    with pytest.raises(ChoiceError, match="was not swept"):
-        surfaces.curve(result, deck=(0.48, 3072))
+    with pytest.raises(SweepError, match="was not swept"):
+        sweep_figures.curve(result, deck=(0.48, 3072))

@@ -9,16 +9,13 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from pneumo_lib import metrics
-from pneumo_lib.evaluation import removal
-from pneumo_lib.evaluation.components import TOUCHING
-from pneumo_lib.evaluation.sweep import (
-    DECK_BINARIZATION_THRESHOLDS,
-    DECK_REMOVAL_THRESHOLDS,
-    SweepError,
-    scale_removal,
-    sweep,
-)
-from pneumo_lib.evaluation.sweep_result import ChoiceError, SweepResult
+from pneumo_lib.errors import SweepError
+from pneumo_lib.evaluation import postprocessing
+from pneumo_lib.evaluation.postprocessing import scale_removal
+from pneumo_lib.evaluation.sweep import sweep
+from pneumo_lib.evaluation.sweep_kernels import TOUCHING
+from pneumo_lib.evaluation.sweep_result import SweepResult
+from pneumo_lib.published import DECK_BINARIZATION_THRESHOLDS, DECK_REMOVAL_THRESHOLDS
 
 B = np.arange(10, 100, 10) / 100
 R = [0, 1, 2, 5, 17, 60]
@@ -158,10 +155,10 @@ def test_applying_a_choice_gives_the_swept_counts(rule, thresholds, dtype):
     result = sweep(probability, truth, B, thresholds, rule)
     for b in B:
         for r in thresholds:
-            mask = removal.apply(probability, b, r, rule)
+            mask = postprocessing.apply(probability, b, r, rule)
             counts = result.at(b, r)
             assert all((a == e).all() for a, e in zip(metrics.pixel_counts(mask, truth), counts, strict=True))
-    one, all_of_them = (removal.apply(p, B[2], thresholds[1], rule) for p in (probability[3], probability))
+    one, all_of_them = (postprocessing.apply(p, B[2], thresholds[1], rule) for p in (probability[3], probability))
     assert (one == all_of_them[3]).all()
 
 
@@ -242,7 +239,7 @@ def test_scores_are_those_of_the_masks():
     for name in ("dsc", "iou", "stepwise_iou"):
         scores = getattr(result, name)()
         for b, r in np.ndindex(3, 2):
-            mask = removal.apply(probability, result.binarization_thresholds[b], result.removal_thresholds[r])
+            mask = postprocessing.apply(probability, result.binarization_thresholds[b], result.removal_thresholds[r])
             assert (scores[:, b, r] == getattr(metrics, name)(mask, truth)).all()
         assert np.allclose(result.mean(name), scores.mean(0), rtol=0, atol=1e-12)  # another order of summation
 
@@ -270,9 +267,9 @@ def test_best_takes_the_middle_of_the_longest_plateau():
 def test_at_and_its_errors():
     result = sweep(np.zeros((1, 2, 2), np.float32), np.zeros((1, 2, 2), bool), [0.2, 0.48], [64, 128])
     assert metrics.dsc_from_counts(*result.at(0.48, 128)) == 1
-    with pytest.raises(ChoiceError, match="was not swept.*0.2 to 0.48.*64, 128"):
+    with pytest.raises(SweepError, match="was not swept.*0.2 to 0.48.*64, 128"):
         result.at(0.5, 128)
-    with pytest.raises(ChoiceError, match="metric is 'dice'; choose one of dsc"):
+    with pytest.raises(SweepError, match="metric is 'dice'; choose one of dsc"):
         result.best("dice")
 
 
@@ -367,6 +364,6 @@ def test_an_error_of_the_iterator_is_passed_on():
 
 def test_apply_refuses_unknown_rules_and_shapes():
     with pytest.raises(SweepError, match="choose one of"):
-        removal.apply(OK, 0.5, 1, "largest")
+        postprocessing.apply(OK, 0.5, 1, "largest")
     with pytest.raises(SweepError, match="pass \\(H, W\\)"):
-        removal.apply(OK[0, 0], 0.5, 1)
+        postprocessing.apply(OK[0, 0], 0.5, 1)

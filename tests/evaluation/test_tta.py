@@ -10,11 +10,10 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import nn
 
-from pneumo_lib.atomic import WriteError
-from pneumo_lib.evaluation import tta, warps
-from pneumo_lib.evaluation.fast import Fast
-from pneumo_lib.evaluation.prediction import predict_to
-from pneumo_lib.evaluation.tta import TRANSFORMS, TtaError
+from pneumo_lib.errors import TtaError, WriteError
+from pneumo_lib.evaluation import transforms, tta
+from pneumo_lib.evaluation.inference import InferenceNetwork, predict_to
+from pneumo_lib.evaluation.transforms import TRANSFORMS
 from pneumo_lib.model.unet import as_input
 
 GEOMETRIC = ["crop", "elastic", "grid", "optical"]
@@ -106,7 +105,7 @@ def test_pixels_that_a_copy_does_not_show_get_no_vote_from_it():
             return torch.full_like(x, -50.0 if len(self.batches) == 1 else 50.0)
 
     mean = tta.predict(One(), np.zeros((1, 64, 64), np.uint8), ("crop",), seed=4)[0]
-    votes = warps.random_sized_crop(np.random.default_rng([4, 0, list(TRANSFORMS).index("crop")]), 64, 64).votes
+    votes = transforms.random_sized_crop(np.random.default_rng([4, 0, list(TRANSFORMS).index("crop")]), 64, 64).votes
     assert 0 < votes.sum() < votes.size
     np.testing.assert_allclose(mean, np.where(votes, 0.5, 0), rtol=0, atol=1e-6)
 
@@ -152,7 +151,7 @@ def test_the_fast_copy_predicts_the_same(channels, images):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     expected = tta.predict(model, images)
     assert np.ptp(expected) > 0.5
-    fast = Fast(model)
+    fast = InferenceNetwork(model)
     # Rounding of folded weights.
     np.testing.assert_allclose(tta.predict(fast, images), expected, rtol=0, atol=1e-4)
     assert model.training and all((value == before[name]).all() for name, value in model.state_dict().items())
@@ -171,7 +170,9 @@ def test_a_network_that_cannot_be_folded_is_still_copied(images):
             return self.layer(x) if x.mean() > 0 else x
 
     model = Branches()
-    np.testing.assert_allclose(tta.predict(Fast(model), images), tta.predict(model, images), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(
+        tta.predict(InferenceNetwork(model), images), tta.predict(model, images), rtol=0, atol=1e-6
+    )
 
 
 def test_an_interrupted_prediction_leaves_nothing(tmp_path, images):
@@ -209,7 +210,7 @@ def test_the_follow_up_codes_elastic_transform_would_fold_the_image():
     )
     assert (determinant <= 0).mean() > 0.01
     for seed in range(5):
-        there = warps.elastic(np.random.default_rng(seed), 128, 128).there
+        there = transforms.elastic(np.random.default_rng(seed), 128, 128).there
         (xy, xx), (yy, yx) = np.gradient(there[..., 0]), np.gradient(there[..., 1])
         assert (xx * yy - xy * yx).min() > 0
 

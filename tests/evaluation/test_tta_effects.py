@@ -4,24 +4,25 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pneumo_lib import metrics
-from pneumo_lib.evaluation import removal, steps, tta, tta_effects
-from pneumo_lib.evaluation.sweep import SweepError
-from pneumo_lib.evaluation.sweep_result import Choice
-from pneumo_lib.runs import RunError
+from pneumo_lib import metrics, parameters
+from pneumo_lib.errors import ParameterError, SweepError
+from pneumo_lib.evaluation import postprocessing, tta, tta_effects
+from pneumo_lib.evaluation.postprocessing import Thresholds
+from pneumo_lib.evaluation.transforms import TRANSFORMS
+from pneumo_lib.evaluation.tta_effects import Effects
 
 
 def test_every_set_scores_as_a_prediction_with_it(network, images):
     plain = tta.predict(network, images, ())
     threshold = float(np.median(plain))
     truth = tta.predict(network, images, ("flip",), seed=9) > threshold
-    chosen = Choice(threshold, 8, 0.0)
+    chosen = Thresholds(threshold, 8, 0.0)
     effects = tta_effects.measure(network, images, truth, chosen, batch_size=3, seed=1)
-    sets = {"none": (), **{name: (name,) for name in tta.TRANSFORMS}, "all seven": tuple(tta.TRANSFORMS)}
+    sets = {"none": (), **{name: (name,) for name in TRANSFORMS}, "all seven": tuple(TRANSFORMS)}
     assert list(effects.dsc) == list(sets) == list(effects.seconds)
     for name, transforms in sets.items():
         probability = tta.predict(network, images, transforms, batch_size=3, seed=1)
-        expected = metrics.dsc(removal.apply(probability, threshold, 8), truth)
+        expected = metrics.dsc(postprocessing.apply(probability, threshold, 8), truth)
         # A mean summed in another order may move a pixel at the threshold itself: one of 4,096.
         np.testing.assert_allclose(effects.dsc[name], expected, rtol=0, atol=1e-3)
     assert effects.dsc["all seven"].to_list() != effects.dsc["none"].to_list()
@@ -31,9 +32,9 @@ def test_every_set_scores_as_a_prediction_with_it(network, images):
 def test_the_table_by_hand():
     dsc = pd.DataFrame({name: [1.0, 0.2, 0.4] for name in tta_effects.SETS})
     dsc["crop"] = [0.7, 0.4, 0.6]
-    effects = tta_effects.Effects(dsc, dict.fromkeys(tta_effects.SETS, 0.5))
+    effects = Effects(dsc, dict.fromkeys(tta_effects.SETS, 0.5))
     table = tta_effects.table(effects, [False, True, True], ["a", "b", "c"]).set_index("transforms")
-    assert table["passes"].to_dict() == {"none": 1, **dict.fromkeys(tta.TRANSFORMS, 2), "all seven": 8}
+    assert table["passes"].to_dict() == {"none": 1, **dict.fromkeys(TRANSFORMS, 2), "all seven": 8}
     crop = table.loc["crop"]
     assert crop["gain"] == pytest.approx(0.1 / 3, abs=1e-12) and crop["gain_low"] < 0 < crop["gain_high"]
     assert (crop["positive_dsc"], crop["positive_gain"]) == (pytest.approx(0.5), pytest.approx(0.2))
@@ -42,8 +43,8 @@ def test_the_table_by_hand():
 
 
 def test_parameters_of_notebooks_are_checked():
-    assert steps.checked_rule("mask") == "mask" and steps.checked_switch("tta_table", False) is False
+    assert parameters.checked_rule("mask") == "mask" and parameters.checked_switch("tta_table", False) is False
     with pytest.raises(SweepError, match="rule='largest' is no removal rule; choose one of component, mask, triplet"):
-        steps.checked_rule("largest")
-    with pytest.raises(RunError, match="tta_table='true' is neither true nor false"):
-        steps.checked_switch("tta_table", "true")
+        parameters.checked_rule("largest")
+    with pytest.raises(ParameterError, match="tta_table='true' is neither true nor false"):
+        parameters.checked_switch("tta_table", "true")

@@ -15,19 +15,22 @@ from safetensors.torch import load_file, save_file
 from segmentation_models_pytorch.encoders import encoders
 
 from pneumo_lib import experiments
-from pneumo_lib.model import initial, unet, weights
-from pneumo_lib.model.initial import Initial, choose
+from pneumo_lib.errors import WeightsError
+from pneumo_lib.model import unet, weights
+from pneumo_lib.model.weights import InitialWeights
+from pneumo_lib.parameters import checked_weights
 
 SMOKE = experiments.get("exp2", "smoke")
 SETTINGS = encoders[unet.ENCODER]["pretrained_settings"]["imagenet"]
 BUILD = """
 from pneumo_lib import experiments
-from pneumo_lib.model import initial, weights
-from pneumo_lib.model.unet import WeightsError
+from pneumo_lib import parameters
+from pneumo_lib.model import weights
+from pneumo_lib.errors import WeightsError
 import sys
 try:
     for name in ("exp1", "exp2"):
-        model = initial.choose("imagenet").build(experiments.get(name, "smoke"))
+        model = parameters.checked_weights("imagenet").build(experiments.get(name, "smoke"))
         weights.write(weights.Path(sys.argv[1]) / f"{name}.safetensors", model, {})
 except WeightsError as error:
     print(error)
@@ -83,7 +86,7 @@ def test_a_file_of_an_encoder(tmp_path, prefix, name):
         {prefix + key if not key.startswith("fc.") else key: value for key, value in state.items()},
         tmp_path / "e.safetensors",
     )
-    model = choose(str(tmp_path / "e.safetensors")).build(experiments.get(name, "smoke"))
+    model = checked_weights(str(tmp_path / "e.safetensors")).build(experiments.get(name, "smoke"))
     expected = state["conv1.weight"] if name == "exp2" else state["conv1.weight"].sum(1, keepdim=True)
     assert torch.equal(model.encoder.conv1.weight, expected)
     assert torch.equal(model.encoder.layer4[2].conv2.weight, state["layer4.2.conv2.weight"])
@@ -92,34 +95,36 @@ def test_a_file_of_an_encoder(tmp_path, prefix, name):
 def test_a_file_of_a_whole_network(tmp_path):
     model = unet.build(SMOKE)
     weights.write(tmp_path / "w.safetensors", model, {})
-    other = choose(str(tmp_path / "w.safetensors")).build(SMOKE)
+    other = checked_weights(str(tmp_path / "w.safetensors")).build(SMOKE)
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
 
 
 def test_a_file_of_something_else(tmp_path):
     save_file({"conv1.weight": torch.zeros(1, 3, 1, 1)}, tmp_path / "w.safetensors")
-    with pytest.raises(weights.WeightsError, match="neither the weights of this network"):
-        choose(str(tmp_path / "w.safetensors")).build(SMOKE)
+    with pytest.raises(WeightsError, match="neither the weights of this network"):
+        checked_weights(str(tmp_path / "w.safetensors")).build(SMOKE)
 
 
 @pytest.mark.parametrize(
     ("name", "match"), [("image-net", "auto, imagenet, none"), (3, "auto"), ("gone.safetensors", "no file")]
 )
 def test_a_wrong_choice_lists_the_right_ones(name, match):
-    with pytest.raises(weights.WeightsError, match=match):
-        choose(name)
+    with pytest.raises(WeightsError, match=match):
+        checked_weights(name)
 
 
 def test_only_another_choice_than_the_experiments_is_a_setting(tmp_path):
     """A record's experiment stays the registry's; another file under the same name is another setting."""
-    assert choose("auto") is None
-    assert Initial(None).settings(SMOKE) == {} and Initial("imagenet").settings(SMOKE) == {"weights": "imagenet"}
-    assert Initial(None).settings(replace(SMOKE, encoder_weights="imagenet")) == {"weights": "none"}
+    assert checked_weights("auto") is None
+    assert InitialWeights(None).settings(SMOKE) == {} and InitialWeights("imagenet").settings(SMOKE) == {
+        "weights": "imagenet"
+    }
+    assert InitialWeights(None).settings(replace(SMOKE, encoder_weights="imagenet")) == {"weights": "none"}
     path = tmp_path / "w.safetensors"
     found = []
     for content in (b"a", b"b"):
         path.write_bytes(content)
-        found.append(initial.Initial(file=path).settings(SMOKE))
+        found.append(InitialWeights(file=path).settings(SMOKE))
     assert found[0]["weights"]["file"] == path.name and found[0] != found[1]
     assert json.loads(json.dumps(found)) == found
 
@@ -139,11 +144,11 @@ def test_exported_weights_load_in_both_libraries(tmp_path):
     with torch.no_grad():
         expected = model(images)
         assert torch.equal(theirs(images), expected) and torch.equal(ours(images), expected)
-    assert weights.about(folder / "model.safetensors") == weights.about(path)
+    assert weights.metadata(folder / "model.safetensors") == weights.metadata(path)
 
 
 def test_a_first_layer_of_another_shape_is_named(tmp_path):
     save_file({"conv1.weight": torch.zeros(3)}, tmp_path / "w.safetensors")
     model = unet.build(SimpleNamespace(channels=1), pretrained=False)
-    with pytest.raises(unet.WeightsError, match="in its shapes"):
-        weights.load_start(tmp_path / "w.safetensors", model)
+    with pytest.raises(WeightsError, match="in its shapes"):
+        weights.load_pretrained(tmp_path / "w.safetensors", model)

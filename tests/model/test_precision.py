@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from pneumo_lib.model import precision
+from pneumo_lib import hardware
+from pneumo_lib.errors import ParameterError
 
 
 def processor(monkeypatch, **capabilities) -> None:
@@ -22,22 +23,22 @@ def processor(monkeypatch, **capabilities) -> None:
 )
 def test_auto_goes_by_the_processors_instructions(monkeypatch, capabilities, expected):
     processor(monkeypatch, **capabilities)
-    assert precision.choose("auto") == expected
+    assert hardware.choose_precision("auto") == expected
 
 
 def test_a_pytorch_that_does_not_tell_gets_float32(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert precision.choose("auto") == "32-true"
+    assert hardware.choose_precision("auto") == "32-true"
 
 
 @pytest.mark.parametrize("has", [True, False])
 def test_a_choice_stands_whatever_the_device(monkeypatch, has):
     processor(monkeypatch, avx512_bf16=has)
     # 32 as papermill types it, and as the project's own command does.
-    assert [precision.choose(name) for name in ("32", 32, "bf16")] == ["32-true", "32-true", "bf16-mixed"]
+    assert [hardware.choose_precision(name) for name in ("32", 32, "bf16")] == ["32-true", "32-true", "bf16-mixed"]
 
 
 @pytest.mark.parametrize("name", ["fp16", "", True, None, 16, "32-true"])
 def test_another_name_lists_the_right_ones(name):
-    with pytest.raises(precision.PrecisionError, match="auto, 32, bf16"):
-        precision.choose(name)
+    with pytest.raises(ParameterError, match="auto, 32, bf16"):
+        hardware.choose_precision(name)

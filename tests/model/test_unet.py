@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from pneumo_lib import experiments
+from pneumo_lib.errors import WeightsError
 from pneumo_lib.model import unet, weights
 
 SMOKE = experiments.get("exp2", "smoke")
@@ -55,19 +56,19 @@ def test_weights_come_back_with_their_settings(tmp_path):
     weights.write(tmp_path / "w.safetensors", model, {"stage": 1})
     weights.load(tmp_path / "w.safetensors", other)
     assert all(torch.equal(a, b) for a, b in zip(model.state_dict().values(), other.state_dict().values(), strict=True))
-    assert weights.about(tmp_path / "w.safetensors") == {"stage": 1}
+    assert weights.metadata(tmp_path / "w.safetensors") == {"stage": 1}
     assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
 
 
 def test_wrong_weights_are_one_sentence(tmp_path):
     path = tmp_path / "w.safetensors"
-    with pytest.raises(weights.WeightsError, match="missing"):
+    with pytest.raises(WeightsError, match="missing"):
         weights.load(path, unet.build(SMOKE))
     path.write_bytes(b"no tensors")
-    with pytest.raises(weights.WeightsError, match="damaged"):
+    with pytest.raises(WeightsError, match="damaged"):
         weights.load(path, unet.build(SMOKE))
-    with pytest.raises(weights.WeightsError, match="no weights file"):
-        weights.about(path)
+    with pytest.raises(WeightsError, match="no weights file"):
+        weights.metadata(path)
     save_file({"a": torch.zeros(1)}, path)
-    with pytest.raises(weights.WeightsError, match="another network"):
+    with pytest.raises(WeightsError, match="another network"):
         weights.load(path, unet.build(SMOKE))

@@ -9,10 +9,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from pneumo_lib import notebook, runs
-from pneumo_lib.errors import PneumoError
-from pneumo_lib.evaluation import steps
-from pneumo_lib.report import page, records
+from pneumo_book import notebook_pages
+from pneumo_lib import notebook, parameters, records, runs
+from pneumo_lib.errors import NotebookError, ParameterError, PneumoError
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
@@ -78,7 +77,7 @@ def test_a_wrong_value_stops_in_the_first_cell_with_one_sentence(home):
 
 
 def test_sweep_before_train_says_what_to_run(home):
-    with pytest.raises(notebook.NotebookError, match=r"first run: papermill notebooks/train.ipynb .*-p exp exp5"):
+    with pytest.raises(NotebookError, match=r"first run: papermill notebooks/train.ipynb .*-p exp exp5"):
         env = os.environ.get("PNEUMO_HOME")
         os.environ["PNEUMO_HOME"] = str(home)
         try:
@@ -125,7 +124,7 @@ def test_every_parameter_is_checked(given, sentence):
     ],
 )
 def test_the_own_command_is_strict(given, sentence, tmp_path):
-    with pytest.raises(notebook.NotebookError, match=sentence):
+    with pytest.raises(NotebookError, match=sentence):
         notebook.run(NOTEBOOKS / "train.ipynb", tmp_path / "x.ipynb", given)
     assert not list(tmp_path.iterdir())
 
@@ -141,7 +140,7 @@ def test_the_command_line_reports_in_one_line(tmp_path, capsys):
 
 
 def test_a_page_shows_no_progress_and_no_folder_of_this_machine(home):
-    page.make(home / "exp2-train.ipynb", home / "page.ipynb", "exp2: train")
+    notebook_pages.make(home / "exp2-train.ipynb", home / "page.ipynb", "exp2: train")
     text = (home / "page.ipynb").read_text()
     content = nbformat.reads(text, as_version=4)
     assert content.cells[0].source.startswith("# exp2: train\n")
@@ -208,7 +207,7 @@ def test_the_advice_repeats_every_parameter_that_chooses_the_folder(tmp_path, mo
     folder.mkdir()
     (tmp_path / "map.csv").write_text("")
     run = runs.start("exp1", str(folder), "smoke", 3, "deck", str(tmp_path / "map.csv"))
-    with pytest.raises(runs.RunError) as raised:
+    with pytest.raises(ParameterError) as raised:
         run.trained()
     for part in (f"-p data '{folder}'", "-p seed 3", "-p split deck", f"-p patients {tmp_path / 'map.csv'}"):
         assert part in str(raised.value)
@@ -216,9 +215,9 @@ def test_the_advice_repeats_every_parameter_that_chooses_the_folder(tmp_path, mo
 
 def test_the_sweeps_augmentation_is_a_text():
     with pytest.raises(PneumoError, match="tta=5 is no text; give flip, contrast"):
-        steps.transforms(5)
+        parameters.checked_transforms(5)
 
 
 def test_a_transform_twice_is_refused():
     with pytest.raises(PneumoError, match="names a transform twice"):
-        steps.transforms("flip, flip")
+        parameters.checked_transforms("flip, flip")

@@ -4,28 +4,29 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pneumo_lib.report import data_figures, grey_levels
+from pneumo_lib import challenge
+from pneumo_lib.report import data_figures
 
 
 def test_a_flat_image_fills_one_bin():
-    found = grey_levels.shares([np.full((512, 512), 17, np.uint8), np.full((256, 256), 255, np.uint8)])
+    found = data_figures.grey_shares([np.full((512, 512), 17, np.uint8), np.full((256, 256), 255, np.uint8)])
     assert found.shape == (2, 32)
     assert found[0, 2] == 1 and found[1, 31] == 1 and found.sum() == 2
 
 
 def test_the_table_is_mean_and_spread_over_images():
-    found = grey_levels.table([np.zeros((256, 256), np.uint8), np.full((256, 256), 255, np.uint8)])
+    found = data_figures.grey_table([np.zeros((256, 256), np.uint8), np.full((256, 256), 255, np.uint8)])
     assert found["mean"][0] == found["mean"][31] == 0.5 and found["sd"][0] == 0.5 and found["images"][0] == 2
 
 
 def test_overlap_of_equal_and_of_disjoint_histograms():
     one, other = np.eye(32)[3], np.eye(32)[9]
-    assert grey_levels.overlap(one, one) == 1 and grey_levels.overlap(one, other) == 0
+    assert data_figures.grey_overlap(one, one) == 1 and data_figures.grey_overlap(one, other) == 0
 
 
 def test_the_real_histogram_is_whole():
-    real = pd.read_csv(grey_levels.REAL)
-    assert len(real) == grey_levels.BINS
+    real = pd.read_csv(challenge.GREY_LEVELS)
+    assert len(real) == data_figures.GREY_BINS
     # Rounding 32 shares to six places moves their sum by less than this.
     assert real["mean"].sum() == pytest.approx(1, abs=32e-6)
 

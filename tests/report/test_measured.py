@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pneumo_lib.data.source import Part
-from pneumo_lib.report import calibration, detection, scores, subgroups, tables, tta_gain
+from pneumo_book import blocks
+from pneumo_lib.data.dataset import Subset
+from pneumo_lib.evaluation import measures, postprocessing
+from pneumo_lib.report import score_figures, tables
 
 
 @pytest.fixture
@@ -26,11 +28,11 @@ def part():
             "pixel_spacing_mm": [0.125, np.nan, 0.125, 0.125],
         }
     )
-    return Part(np.zeros((4, 32, 32), np.uint8), truth.astype(np.uint8), index, np.arange(4)), predicted, truth
+    return Subset(np.zeros((4, 32, 32), np.uint8), truth.astype(np.uint8), index, np.arange(4)), predicted, truth
 
 
 def test_per_image_holds_what_the_figures_need(part):
-    frame = tables.per_image(*part)
+    frame = measures.per_image(*part)
     assert frame["largest_px"].tolist() == [8, 0, 9, 0]
     counts = frame[["lesions_true", "lesions_found", "regions", "false_regions"]].to_numpy().tolist()
     assert counts == [[1, 1, 2, 1], [1, 0, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]]
@@ -41,47 +43,47 @@ def test_per_image_holds_what_the_figures_need(part):
 
 
 def test_detection_by_hand(part):
-    frame = tables.per_image(*part)
-    found = detection.measure(frame, part[0].patients)
-    assert list(found) == list(detection.TITLES)
+    frame = measures.per_image(*part)
+    found = measures.measure_detection(frame, part[0].patients)
+    assert list(found) == list(tables.DETECTION_TITLES)
     assert (found["sensitivity"].mean, found["specificity"].mean) == (0.5, 0.5)
     # Scores 8, 0 against 9, 0: of four pairs one is won (8 above 0) and one tied.
     assert found["auroc"].mean == 1.5 / 4
     assert (found["lesion_sensitivity"].mean, found["false_alarms"].mean) == (0.5, 0.5)
     assert (found["area_error_px"].mean, found["area_bias_px"].mean) == ((7 + 4) / 2, -(7 + 4) / 2)
     assert found["area_bias_cm2"].mean == pytest.approx(-1.12)
-    assert detection.table(found).loc["sensitivity", "value"] == "0.500 (0.000–1.000)"
-    nothing = detection.measure(frame[frame["truth_px"] == 0])
+    assert tables.detection_table(found).loc["sensitivity", "value"] == "0.500 (0.000–1.000)"
+    nothing = measures.measure_detection(frame[frame["truth_px"] == 0])
     assert nothing["sensitivity"] is None and nothing["auroc"] is None and nothing["area_error_cm2"] is None
 
 
 def test_subgroups_have_their_own_blank_baseline(part):
-    found = subgroups.measure([0.6, 0.0, 0.0, 1.0], part[0].index)
-    table = subgroups.table(found)
+    found = measures.measure_subgroups([0.6, 0.0, 0.0, 1.0], part[0].index)
+    table = tables.subgroup_table(found)
     assert table.loc["all", ["images", "with pneumothorax", "predict nothing"]].tolist() == [4, 2, "0.500"]
     assert table.loc["sex: F", "predict nothing"] == "0.000" and table.loc["view: unknown", "positive-only DSC"] == "–"
     assert found.set_index("group").loc["all", "positive_mean"] == pytest.approx(0.3)
-    subgroups.draw(found, "made up")
-    without = subgroups.measure([1.0, 1.0], part[0].index.iloc[2:].reset_index(drop=True))
+    score_figures.subgroup_chart(found, "made up")
+    without = measures.measure_subgroups([1.0, 1.0], part[0].index.iloc[2:].reset_index(drop=True))
     assert without["positive_mean"].isna().all()
-    subgroups.draw(without, "made up")
+    score_figures.subgroup_chart(without, "made up")
 
 
 def test_calibration_of_certain_and_right_maps_is_perfect(part):
     truth = part[2]
-    found = calibration.measure(truth.astype(np.float32), truth)
+    found = measures.measure_calibration(truth.astype(np.float32), truth)
     assert found["ece"] == (0, 0, 0) and found["curve"][9]["frequency"] == 1 and found["curve"][9]["n"] == 20
-    half = calibration.measure(np.full(truth.shape, 0.55, np.float32), truth)
+    half = measures.measure_calibration(np.full(truth.shape, 0.55, np.float32), truth)
     assert half["ece"].mean == pytest.approx(0.55 - 20 / truth.size, abs=1e-6)  # 0.55 in float32
-    calibration.draw(half, "made up")
+    score_figures.reliability_diagram(half, "made up")
 
 
 def test_what_was_not_measured_is_said():
-    assert tta_gain.table(None) == "not measured" and tta_gain.draw(None, "made up") is None
-    assert "Not run" in tta_gain.block([])
+    assert tables.tta_gain_table(None) == "not measured" and score_figures.tta_gain_chart(None, "made up") is None
+    assert "Not run" in blocks.tta_gain_block([])
 
 
 def test_the_triplet_grid_and_the_decks_point():
-    assert scores.removal_grid(512, "triplet").tolist()[:3] == [[0.5, 150], [0.5, 200], [0.5, 1024]]
-    assert scores.removal_grid(128, "mask").tolist() == [64, 128, 192, 256]
-    assert scores.deck_choice(512) == (0.48, 3072) and scores.deck_choice(512, "mask") is None
+    assert postprocessing.removal_grid(512, "triplet").tolist()[:3] == [[0.5, 150], [0.5, 200], [0.5, 1024]]
+    assert postprocessing.removal_grid(128, "mask").tolist() == [64, 128, 192, 256]
+    assert postprocessing.deck_thresholds(512) == (0.48, 3072) and postprocessing.deck_thresholds(512, "mask") is None

@@ -6,16 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pneumo_lib import experiments
+from pneumo_book import comparison, verdict
+from pneumo_lib import challenge, experiments, published, records
+from pneumo_lib.errors import RecordError
+from pneumo_lib.evaluation import scores
 from pneumo_lib.metrics import Interval
-from pneumo_lib.report import comparison, paper, records, scores, verdict
 
 
 def values(name: str, dsc: float, seed: int = 0) -> dict:
     """A record's values with made-up scores."""
     experiment = experiments.get(name, "demo")
     ways = {}
-    for way, score in ((scores.HONEST, dsc), (scores.AS_DECK, dsc + 0.01), (scores.BLANK, 0.75)):
+    for way, score in ((records.HEADLINE, dsc), (scores.AS_DECK, dsc + 0.01), (scores.BLANK, 0.75)):
         interval = Interval(score, score - 0.05, score + 0.05)
         ways[way] = {
             "binarization_threshold": 0.5,
@@ -81,7 +83,7 @@ def test_a_record_of_another_registry_is_refused_by_field(write, tmp_path):
     old["experiment"]["learning_rate"] = 0.5
     path.write_text(json.dumps(old))
     today = experiments.get("exp4", "demo").learning_rate
-    with pytest.raises(records.RecordError, match=f"learning_rate=0.5, the registry says {today}"):
+    with pytest.raises(RecordError, match=f"learning_rate=0.5, the registry says {today}"):
         records.find(tmp_path)
 
 
@@ -89,7 +91,7 @@ def test_a_record_of_another_registry_is_refused_by_field(write, tmp_path):
 def test_a_damaged_record_is_one_sentence(write, damage):
     path = write().folder / "record.json"
     path.write_text(damage)
-    with pytest.raises(records.RecordError, match="run"):
+    with pytest.raises(RecordError, match="run"):
         records.read(path.parent)
 
 
@@ -105,7 +107,7 @@ def test_the_stage_tables_hold_every_number_of_the_deck(write, tmp_path):
     found = records.find(tmp_path)
     for stage in (1, 2):
         table = comparison.stage_table(found, stage)
-        rows = paper.tables().query(f"table == 'stage{stage}_iou'")
+        rows = published.tables().query(f"table == 'stage{stage}_iou'")
         for row in rows.itertuples():
             assert float(table.loc[row.row, row.column]) == float(row.value)
         assert len(table) == rows["row"].nunique()
@@ -138,7 +140,7 @@ def test_the_test_table_gives_several_seeds_one_row(write, tmp_path):
 
 
 def test_the_blank_baseline_of_the_challenge():
-    assert comparison.challenge_blank() == pytest.approx(0.7785, abs=5e-5)  # four places are given
+    assert challenge.challenge_empty_masks() == pytest.approx(0.7785, abs=5e-5)  # four places are given
 
 
 def test_the_verdict_names_data_profile_and_what_was_not_run(write, tmp_path):
@@ -150,7 +152,7 @@ def test_the_verdict_names_data_profile_and_what_was_not_run(write, tmp_path):
 def test_a_record_of_an_experiment_that_is_gone_names_its_file(write):
     path = write().folder / "record.json"
     path.write_text(path.read_text().replace('"exp4"', '"exp7"'))
-    with pytest.raises(records.RecordError, match=r"record.json is of no experiment of today's registry: exp='exp7'"):
+    with pytest.raises(RecordError, match=r"record.json is of no experiment of today's registry: exp='exp7'"):
         records.read(path.parent)
 
 
@@ -163,7 +165,7 @@ def test_an_interrupted_rewrite_leaves_no_record_rather_than_a_mixed_one(write, 
     monkeypatch.setattr(records.atomic, "write_csv", interrupted)
     with pytest.raises(KeyboardInterrupt):
         write(dsc=0.1)
-    with pytest.raises(records.RecordError, match="is no whole record"):
+    with pytest.raises(RecordError, match="is no whole record"):
         records.read(folder)
 
 
@@ -171,7 +173,7 @@ def test_the_best_pipeline_is_not_the_luckiest_seed(write, tmp_path):
     """exp4's seeds give 0.9 and 0.5 on image d, 0.7 in the mean: less than exp5's 0.8."""
     write("exp4", 0.9, seed=1), write("exp4", 0.5, seed=0), write("exp5", 0.8)
     found = records.find(tmp_path)
-    assert verdict.best(found).name == "exp5"
-    assert verdict.best([record for record in found if record.name == "exp4"]).values["seed"] == 0
+    assert records.best(found).name == "exp5"
+    assert records.best([record for record in found if record.name == "exp4"]).values["seed"] == 0
     # A draw without image d's patient finds no difference.
     assert "it cannot be told from exp4." in verdict.verdict(found)

@@ -7,8 +7,7 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 
-from pneumo_lib import training
-from pneumo_lib.model import precision
+from pneumo_lib import hardware, training
 
 sys.path.append(str(Path(__file__).parent))
 import toy  # noqa: E402
@@ -21,7 +20,7 @@ def small():
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(smp, "Unet", toy.small_unet)
-        patch.setattr(precision, "has_bfloat16", toy.no_bfloat16)
+        patch.setattr(hardware, "has_bfloat16", toy.no_bfloat16)
         yield
     torch.set_num_threads(threads)
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from pneumo_lib.training.energy import Meter
+from pneumo_lib.hardware import Meter
 
 
 def zone(folder: Path, name: str, microjoules: int) -> None:

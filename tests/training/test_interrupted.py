@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from pneumo_lib import training
+from pneumo_lib.training import TrainingError, module
 
 sys.path.append(str(Path(__file__).parent))
 import toy  # noqa: E402
@@ -80,7 +81,7 @@ def test_ctrl_c_is_a_keyboard_interrupt_and_training_goes_on_after_it(finished, 
     # A shell starts background jobs with Ctrl-C ignored; Python's own handler is what a terminal gives.
     handler, calls = signal.default_int_handler, []
     before = signal.signal(signal.SIGINT, handler)
-    original = training.loop.Segmentation.training_step
+    original = module.SegmentationModule.training_step
 
     def interrupted(self, batch, batch_idx):
         calls.append(batch_idx)
@@ -89,7 +90,7 @@ def test_ctrl_c_is_a_keyboard_interrupt_and_training_goes_on_after_it(finished, 
         return original(self, batch, batch_idx)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training.loop.Segmentation, "training_step", interrupted)
+        patch.setattr(module.SegmentationModule, "training_step", interrupted)
         training.train(toy.experiment(), toy.ToyData(), tmp_path, workers=0)
     assert signal.getsignal(signal.SIGINT) is handler
     signal.signal(signal.SIGINT, before)
@@ -100,13 +101,13 @@ def test_ctrl_c_is_a_keyboard_interrupt_and_training_goes_on_after_it(finished, 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path):
     process = toy.process(toy.run_and_die, tmp_path, "batch-norm pass")
     process.join()
-    with pytest.raises(training.TrainingError, match="another seed .*force"):
+    with pytest.raises(TrainingError, match="another seed .*force"):
         training.train(toy.experiment(), toy.ToyData(), tmp_path, seed=1, workers=0)
-    with pytest.raises(training.TrainingError, match=r"another precision \(32-true\)"):
+    with pytest.raises(TrainingError, match=r"another precision \(32-true\)"):
         training.train(toy.experiment(), toy.ToyData(), tmp_path, workers=0, precision="bf16")
 
 
 def test_a_loss_that_is_not_finite_stops_with_epoch_batch_and_rate(tmp_path):
-    with pytest.raises(training.TrainingError, match=r"in epoch \d+, by batch \d+, at learning rate 1e\+30"):
+    with pytest.raises(TrainingError, match=r"in epoch \d+, by batch \d+, at learning rate 1e\+30"):
         training.train(toy.experiment("exp2", learning_rate=1e30), toy.ToyData(), tmp_path, workers=0)
     assert not (tmp_path / "stage1.safetensors").exists()

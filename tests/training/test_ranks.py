@@ -13,8 +13,9 @@ from torch import nn
 from pneumo_lib import training
 from pneumo_lib.data.batches import EpochOrder, validation_loader
 from pneumo_lib.experiments import Stage
-from pneumo_lib.model import ranks, weights
-from pneumo_lib.training.machine import Machine
+from pneumo_lib.model import distributed, weights
+from pneumo_lib.training import TrainingError
+from pneumo_lib.training.trainer import TrainerSetup
 
 sys.path.append(str(Path(__file__).parent))
 import toy  # noqa: E402
@@ -54,7 +55,7 @@ def test_two_processes_give_the_loss_curve_of_one(tmp_path):
         # The same sums in another order: measured 2e-7 to 1e-6.
         for column in ("train_loss", "val_loss"):
             assert two[column].to_numpy() == pytest.approx(one[column].to_numpy(), abs=1e-4)
-        one, two = (weights.about(tmp_path / name / f"stage{stage}.safetensors") for name in ("one", "two"))
+        one, two = (weights.metadata(tmp_path / name / f"stage{stage}.safetensors") for name in ("one", "two"))
         assert two["cost"]["processes"] == 2 and two["settings"] == one["settings"]
         # After averaging and the pass for batch norm, too.
         assert two["validation"]["val_loss"] == pytest.approx(one["validation"]["val_loss"], abs=1e-4)
@@ -94,25 +95,25 @@ def test_every_validation_image_is_seen_once(world):
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused():
-    with pytest.raises(training.TrainingError, match="batch of 14 images; .* one of 1, 2, 7"):
-        Machine(local=4).check(Stage(512, 14, 10), 100)
+    with pytest.raises(TrainingError, match="batch of 14 images; .* one of 1, 2, 7"):
+        TrainerSetup(local=4).check(Stage(512, 14, 10), 100)
 
 
 def test_torchrun_and_slurm_are_recognised(monkeypatch):
-    assert Machine.here(workers=0).world == 1
+    assert TrainerSetup.here(workers=0).world == 1
     with monkeypatch.context() as patch:
         for name, value in {"TASKS": 8, "NODES": 2}.items():
             patch.setenv(f"SLURM_STEP_NUM_{name}", str(value))
         patch.setenv("SLURM_PROCID", "5")
-        with pytest.raises(training.TrainingError, match="--ntasks-per-node 2"):
-            Machine.here(workers=0)
+        with pytest.raises(TrainingError, match="--ntasks-per-node 2"):
+            TrainerSetup.here(workers=0)
         patch.setenv("SLURM_NTASKS_PER_NODE", "4")
-        machine = Machine.here(workers=0)
+        machine = TrainerSetup.here(workers=0)
         assert (machine.launcher, machine.rank, machine.local, machine.nodes) == ("slurm", 5, 4, 2)
     for name, value in {"RANK": 3, "WORLD_SIZE": 4, "LOCAL_WORLD_SIZE": 2}.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "x")
-    machine = Machine.here(workers=0)
+    machine = TrainerSetup.here(workers=0)
     assert (machine.launcher, machine.rank, machine.local, machine.nodes) == ("torchrun", 3, 2, 2)
 
 
@@ -121,15 +122,15 @@ def test_the_synchronised_batch_norm_is_pytorchs_own(monkeypatch, dtype):
     """As one of two processes with the same images: statistics, running values and gradients of the layer alone."""
     plain = nn.Sequential(nn.BatchNorm2d(3))
     nn.init.uniform_(plain[0].weight)
-    ours = ranks.synchronised(nn.Sequential(nn.BatchNorm2d(3)), "cpu")
+    ours = distributed.synchronised(nn.Sequential(nn.BatchNorm2d(3)), "cpu")
     ours.load_state_dict(plain.state_dict())
     images = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(0)).to(dtype)
     one, other = images.clone().requires_grad_(), images[:2].clone().requires_grad_()
-    monkeypatch.setattr(ranks, "world", lambda: 2)
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
     # The second process has the other half.
     wide = images.float()
     halves = iter([wide[2:].mean((0, 2, 3)), (wide[2:] - wide.mean((0, 2, 3), keepdim=True)).square().mean((0, 2, 3))])
-    monkeypatch.setattr(ranks, "total", lambda tensor: tensor + next(halves))
+    monkeypatch.setattr(distributed, "all_sum", lambda tensor: tensor + next(halves))
     expected, found = plain(one), ours(other)
     # Float32 sums in another order; rounded to bfloat16 they may fall on the next of its steps, 2^-8 of a value up to 4.
     assert found.dtype == dtype

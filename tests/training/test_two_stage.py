@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from pneumo_lib import training
 from pneumo_lib.model import unet, weights
+from pneumo_lib.training import TrainingError
 
 sys.path.append(str(Path(__file__).parent))
 import toy  # noqa: E402
@@ -67,9 +68,9 @@ def test_a_finished_run_is_not_trained_again(finished):
 
 
 def test_other_settings_are_refused_by_name(finished):
-    with pytest.raises(training.TrainingError, match="another seed .*force"):
+    with pytest.raises(TrainingError, match="another seed .*force"):
         training.train(toy.experiment(), toy.ToyData(), finished[0], seed=1, workers=0)
-    with pytest.raises(training.TrainingError, match="another experiment"):
+    with pytest.raises(TrainingError, match="another experiment"):
         training.train(toy.experiment(learning_rate=0.5), toy.ToyData(), finished[0], workers=0)
 
 
@@ -96,7 +97,7 @@ def test_exp3_takes_over_exp2s_first_stage(tmp_path):
     result = training.train(exp3, data, tmp_path / "exp3", first_stage=first, workers=0)
     assert [stage["settings"]["experiment"]["name"] for stage in result.stages] == ["exp2", "exp3"]
     assert not (tmp_path / "exp3" / "stage1.safetensors").exists()
-    with pytest.raises(training.TrainingError, match="starts from exp2"):
+    with pytest.raises(TrainingError, match="starts from exp2"):
         training.train(exp3, data, tmp_path / "other", workers=0)
 
 
@@ -169,7 +170,7 @@ def test_a_finished_stage_serves_every_precision_unless_another_is_asked_for(fin
     folder, result = finished
     again = training.train(toy.experiment(), toy.ToyData(), folder, workers=0, precision="32")
     pd.testing.assert_frame_equal(again.history, result.history)
-    with pytest.raises(training.TrainingError, match=r"another precision \(32-true\)"):
+    with pytest.raises(TrainingError, match=r"another precision \(32-true\)"):
         training.train(toy.experiment(), toy.ToyData(), folder, workers=0, precision="bf16")
 
 

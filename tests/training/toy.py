@@ -16,9 +16,11 @@ import segmentation_models_pytorch as smp
 import torch
 
 from pneumo_lib import atomic, experiments, training
-from pneumo_lib.data.source import Part
-from pneumo_lib.model import precision as precisions
-from pneumo_lib.training import averaging, checkpoints
+from pneumo_lib import hardware as precisions
+from pneumo_lib.data.dataset import Subset
+from pneumo_lib.experiments import Experiment
+from pneumo_lib.training import TrainingError, callbacks
+from pneumo_lib.training.checkpoints import Folder, WholeFiles
 
 PARTS = {"train": 12, "validation": 8, "test": 4}
 _unet = smp.Unet
@@ -48,7 +50,7 @@ class ToyData:
     def split(self) -> pd.Series:
         return pd.Series(np.repeat(list(PARTS), list(PARTS.values())), name="split")
 
-    def part(self, name: str, size: int) -> Part:
+    def part(self, name: str, size: int) -> Subset:
         rng = np.random.default_rng(len(name))
         n = PARTS[name]
         y, x = np.mgrid[:size, :size] / size
@@ -57,10 +59,10 @@ class ToyData:
         masks = ((y - centres[:, 0]) ** 2 + (x - centres[:, 1]) ** 2 < radii**2).astype(np.uint8)
         images = (rng.normal(60, 10, masks.shape) + 120 * masks).clip(0, 255).astype(np.uint8)
         index = pd.DataFrame({"image_id": [f"{name}{i}" for i in range(n)], "positive": masks.any((1, 2))})
-        return Part(images, masks, index.assign(patient_id=pd.NA), np.arange(n))
+        return Subset(images, masks, index.assign(patient_id=pd.NA), np.arange(n))
 
 
-def experiment(name: str = "exp4", epochs: int = 3, **changes) -> experiments.Experiment:
+def experiment(name: str = "exp4", epochs: int = 3, **changes) -> Experiment:
     """An experiment at 32 and 64 pixels, 4 images a batch, a few epochs a stage, the last two averaged."""
     smoke = experiments.get(name, "smoke")
     stages = {
@@ -98,8 +100,8 @@ def run(folder: Path, name: str = "exp4", precision: str = "auto", first: Path |
 def run_and_die(folder: Path, moment: str) -> None:
     """Trains until SIGKILL ends the process at a `moment` that chance would seldom find."""
     owner, function = {
-        "batch-norm pass": (averaging, "update_bn"),
-        "between the stages": (checkpoints.Folder, "remove"),
+        "batch-norm pass": (callbacks, "update_bn"),
+        "between the stages": (Folder, "remove"),
         "half a checkpoint": (atomic.Path, "replace"),
     }[moment]
     original, calls = getattr(owner, function), []
@@ -121,17 +123,17 @@ def run_and_die(folder: Path, moment: str) -> None:
 
 def run_on_a_full_disk(folder: Path, queue) -> None:
     """Trains where no file can grow beyond the checkpoint of the first epoch; puts the error into the queue."""
-    original = checkpoints.WholeFiles.save_checkpoint
+    original = WholeFiles.save_checkpoint
 
     def fills(self, *arguments, **options):
         original(self, *arguments, **options)
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 
-    checkpoints.WholeFiles.save_checkpoint = fills
+    WholeFiles.save_checkpoint = fills
     try:
         run(folder)
-    except training.TrainingError as error:
+    except TrainingError as error:
         queue.put(str(error))
 
 

@@ -1,0 +1,152 @@
+"""One page an experiment, all from one template: book/experiments/template.md, with what only a person can say in notes.yml."""
+
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+import yaml
+
+from pneumo_book import comparison, launch, markdown
+from pneumo_lib import experiments, records
+from pneumo_lib import published as paper
+from pneumo_lib.evaluation import scores
+from pneumo_lib.records import Record
+from pneumo_lib.report import tables
+
+_TITLES = {
+    "channels": "input channels",
+    "binarization_threshold": "B-TH watched while training",
+    "stage1": "stage 1",
+    "stage2": "stage 2",
+    "starts_from": "takes its first stage from",
+    "averaged_epochs": "averaged epochs (SWA)",
+}
+
+
+def pages(sets: dict[str, list[Record]], folder: Path) -> dict[str, str]:
+    """Name of an experiment → its page."""
+    template = jinja2.Template((folder / "template.md").read_text(), undefined=jinja2.StrictUndefined, trim_blocks=True)
+    notes = yaml.safe_load((folder / "notes.yml").read_text())
+    names = list(experiments.EXPERIMENTS)
+    return {
+        name: template.render(
+            name=name,
+            question=experiments.get(name).question,
+            before=names[position - 1] if position else None,
+            pipeline=_pipeline(name, names[position - 1] if position else None),
+            claims=_claims(name),
+            results=_results(name, sets),
+            measured=measured(name, sets),
+            gallery=gallery(name, sets) is not None,
+            cost=_cost(name, sets),
+            starts_from=experiments.get(name).starts_from,
+            executed=_executed(name),
+            launch=launch.line("train"),
+            **notes[name],
+        )
+        + "\n"
+        for position, name in enumerate(names)
+    }
+
+
+def _executed(name: str) -> bool:
+    """Whether the book holds the experiment's notebooks as they ran."""
+    runs = comparison.run_folder()
+    return runs is not None and any(runs.glob(f"{name}/seed*/test.ipynb"))
+
+
+def _pipeline(name: str, before: str | None) -> str:
+    """What differs from the experiment before it; the first one whole."""
+    experiment = experiments.get(name)
+    if before:
+        changed = experiments.differences(experiment, experiments.get(before))
+        rows = {
+            _TITLES.get(key, key): {
+                before: tables.text(getattr(experiments.get(before), key)),
+                name: tables.text(getattr(experiment, key)),
+            }
+            for key in changed
+        }
+        return markdown.table(
+            pd.DataFrame.from_dict(rows, orient="index"),
+            f"What differs from {before}, at the paper's scale.",
+            "setting",
+        )
+    rows = {title: {name: tables.text(getattr(experiment, key))} for key, title in _TITLES.items()}
+    return markdown.table(
+        pd.DataFrame.from_dict(rows, orient="index"), f"The settings of {name}, at the paper's scale.", "setting"
+    )
+
+
+def _claims(name: str) -> str:
+    sentences = []
+    for number in range(1, len(experiments.get(name).stages) + 1):
+        found = paper.values(f"stage{number}_iou", name)
+        sentences.append(f"after stage {number} an IoU of {found['paper']:.4f} (paper) and {found['deck']:.4f} (deck)")
+    return " and ".join(sentences)
+
+
+def measured(name: str, sets: dict[str, list[Record]]) -> Record | None:
+    """The record whose curves and gallery the page shows: the first seed of the first set that has the experiment."""
+    return next((record for found in sets.values() for record in found if record.name == name), None)
+
+
+def gallery(name: str, sets: dict[str, list[Record]]) -> bytes | None:
+    """PNG of the rows original, ground truth, predicted of the run that the page is about, if it is there."""
+    record = measured(name, sets)
+    kept = record.folder / "gallery.png" if record else None
+    return kept.read_bytes() if kept and kept.is_file() else None
+
+
+def _results(name: str, sets: dict[str, list[Record]]) -> str:
+    """paper | deck | ours | difference | seeds, one table a set of records."""
+    text = []
+    for title, found in (sets or {"ours": []}).items():
+        mine = [record for record in found if record.name == name]
+        rows = {}
+        for number in range(1, len(experiments.get(name).stages) + 1):
+            published = paper.values(f"stage{number}_iou", name)
+            values = [comparison.stage_scores(record, number) for record in mine]
+            values = [one for one in values if one]
+            what = f"stage {number}, validation"
+            rows[f"IoU, {what} (ours: stepwise)"] = _row([one["val_stepwise_iou"] for one in values], published)
+            rows[f"IoU, {what} (ours: plain)"] = _row([one["val_iou"] for one in values], published)
+        for metric, label in (
+            ("stepwise_iou", "stepwise IoU"),
+            ("iou", "IoU"),
+            ("dsc", "mean DSC"),
+            ("positive_dsc", "positive-only DSC"),
+        ):
+            values = [record.values["test"][records.HEADLINE]["scores"][metric] for record in mine]
+            rows[f"{label}, test"] = _row([], {}) | {"ours": comparison.seeds_text(values), "seeds": len(mine)}
+        blanks = [record.values["test"][scores.BLANK]["scores"]["dsc"][0] for record in mine]
+        rows["mean DSC of predicting nothing, test"] = _row(blanks, {})
+        behind = "their range over seeds" if len(mine) > 1 else "95 % bootstrap intervals over patients"
+        caption = (
+            f"Paper and deck: challenge data. Ours, {title}: {comparison.label(mine)}. In brackets: {behind}. "
+            "The difference is ours minus the paper's; between different data it measures the data as much as the method."
+        )
+        text.append(markdown.table(pd.DataFrame.from_dict(rows, orient="index"), caption, "score"))
+    return "\n".join(text)
+
+
+def _row(values: list[float], published: dict[str, float]) -> dict[str, str]:
+    both = values and "paper" in published
+    return {
+        "paper": comparison.number(published.get("paper"), 4),
+        "deck": comparison.number(published.get("deck"), 4),
+        "ours": comparison.spread(values),
+        "difference": f"{sum(values) / len(values) - published['paper']:+.3f}" if both else "–",
+        "seeds": len(values),
+    }
+
+
+def _cost(name: str, sets: dict[str, list[Record]]) -> str:
+    record = measured(name, sets)
+    if record is None:
+        return "Not run here, so no time was measured."
+    own = [one for one in record.values["stages"] if one["settings"]["experiment"]["name"] == name]
+    minutes = sum(one["cost"]["seconds_training"] for one in own) / 60
+    cost = own[-1]["cost"]
+    cores = f"{cost['threads']} CPU cores" if cost["device"] == "cpu" else cost["device"]
+    return f"Training took {minutes:.1f} minutes on {cores} ({record.label})."

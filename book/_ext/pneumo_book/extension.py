@@ -1,0 +1,192 @@
+"""The book's Sphinx extension: before pages are read, writes what in them comes from the library, the records and the runs.
+
+    book/generated/*.md         tables and sentences, included by pages
+    book/generated/figures/*    drawings and curves
+    book/experiments/exp*.md    one page an experiment, all from one template
+    book/runs/**                the executed notebooks, or a page that says how to run them
+
+Nothing is written again that is the same already, so a change of text rebuilds the pages that it touches and no other.
+"""
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+
+import matplotlib
+from docutils import nodes
+from sphinx.errors import ExtensionError
+
+import pneumo_lib
+from pneumo_book import blocks, comparison, experiment_pages, launch, notebook_pages
+from pneumo_book.markdown import command
+from pneumo_lib import atomic
+from pneumo_lib import records as record_files
+from pneumo_lib.data.dataset import PHANTOM
+from pneumo_lib.errors import PneumoError
+from pneumo_lib.experiments import EXPERIMENTS
+from pneumo_lib.records import Record
+
+STEPS = ("train", "sweep", "test")
+SYNTHETIC = "<p><strong>Not for clinical use.</strong> All X-rays in this book are synthetic.</p>"
+PATIENTS = (
+    "<p><strong>Not for clinical use. Not for publication:</strong> this build shows X-rays of patients, which may not be "
+    "passed on.</p>"
+)
+
+
+def setup(app) -> dict:
+    """Sphinx's entry point."""
+    # Before the table of contents is checked against the files that are there.
+    app.connect("config-inited", _write, priority=1)
+    app.connect("autodoc-process-docstring", to_restructured_text, priority=1)
+    app.connect("doctree-read", _keep_percent)
+    # Pages that compute and the API's pages show the library: another library, and all pages are read again.
+    app.add_config_value("pneumo_library", _digest(_library()), "env")
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _write(app, config) -> None:
+    try:
+        config.myst_substitutions = blocks.substitutions() | config.myst_substitutions
+        config.html_theme_options = config.html_theme_options | {"extra_footer": footer()}
+        write(Path(app.srcdir) / "book")
+    except PneumoError as error:
+        # As a sentence; anything else Sphinx reports with the names of its own functions.
+        raise ExtensionError(str(error)) from error
+
+
+def footer() -> str:
+    """What stands below every page: whether the executed notebooks that the book shows are those of patients' X-rays."""
+    runs = comparison.run_folder()
+    if runs is None:
+        return SYNTHETIC
+    # A run that was cut off has notebooks, but no record yet.
+    named = runs.name.startswith(f"{PHANTOM}-")
+    return SYNTHETIC if named and all(one.values["synthetic"] for one in record_files.find(runs)) else PATIENTS
+
+
+def to_restructured_text(app, what, name, obj, options, lines: list[str]) -> None:
+    """Docstrings are Markdown where the two differ: `code`, and bars that mean |X|."""
+    for number, line in enumerate(lines):
+        pieces = re.split(r"`+([^`]*)`+", line)
+        pieces[1::2] = [f"``{code.strip()}``" for code in pieces[1::2]]
+        pieces[::2] = [text.replace("|", r"\|") for text in pieces[::2]]
+        lines[number] = "".join(pieces)
+
+
+def _keep_percent(app, doctree) -> None:
+    """A number stays on one line with its per cent sign."""
+    for text in list(doctree.findall(nodes.Text)):
+        if (kept := re.sub(r"(?<=\d) (?=%)", "\u00a0", text)) != text and not isinstance(text.parent, nodes.literal):
+            text.parent.replace(text, nodes.Text(kept))
+
+
+def write(book: Path) -> None:
+    """Writes everything generated into the folder of the book."""
+    sets, silver_sets = comparison.shown_sets(), comparison.shown_sets(silver=True)
+    for name, text in blocks.write_all(sets, silver_sets).items():
+        update(book / "generated" / f"{name}.md", text)
+    for name, text in experiment_pages.pages(sets, book / "experiments").items():
+        update(book / "experiments" / f"{name}.md", text)
+    _notebooks(book / "runs")
+    _galleries(book / "generated" / "figures", sets)
+    _explorer(book, sets)
+    _figures(book / "generated" / "figures", sets, silver_sets)
+
+
+def update(path: Path, text: str) -> None:
+    """Writes `text` unless the file holds it already."""
+    if not path.is_file() or path.read_text() != text:
+        with atomic.replacing(path) as temporary:
+            temporary.write_text(text)
+
+
+def _notebooks(folder: Path) -> None:
+    runs = comparison.run_folder()
+    names = {"data": ("data.ipynb", "The data of these runs")}
+    for experiment in EXPERIMENTS:
+        for step in STEPS:
+            names[f"{experiment}/{step}"] = (f"{experiment}/seed*/{step}.ipynb", f"{experiment}: {step}")
+    for name, (pattern, title) in names.items():
+        made, missing = folder / f"{name}.ipynb", folder / f"{name}.md"
+        executed = min(runs.glob(pattern), default=None) if runs else None
+        if executed:
+            missing.unlink(missing_ok=True)
+            since = max(executed.stat().st_mtime, Path(notebook_pages.__file__).stat().st_mtime)
+            if not made.is_file() or made.stat().st_mtime < since:
+                notebook_pages.make(executed, made, title, launch.line(executed.stem))
+        else:
+            made.unlink(missing_ok=True)
+            update(
+                missing, f"# {title}\n\n**Not run here.** This page shows the executed notebook after\n\n{_how(name)}"
+            )
+
+
+def _how(name: str) -> str:
+    experiment, _, step = name.rpartition("/")
+    parameters = f" -p exp {experiment}" if experiment else ""
+    output = f"runs/{experiment}-{step}.ipynb" if experiment else f"runs/{step}.ipynb"
+    return command("make book", "# or this notebook alone:", f"papermill notebooks/{step}.ipynb {output}{parameters}")
+
+
+def _galleries(folder: Path, sets: dict) -> None:
+    for name in EXPERIMENTS:
+        picture, path = experiment_pages.gallery(name, sets), folder / f"{name}-gallery.png"
+        if picture and not (path.is_file() and path.read_bytes() == picture):
+            with atomic.replacing(path) as temporary:
+                temporary.write_bytes(picture)
+
+
+def _explorer(book: Path, sets: dict) -> None:
+    """The explorer's data: those of the best run that has any."""
+    script = book / "generated" / "static" / "explorer-data.js"
+    found = [record for records in sets.values() for record in records if (record.folder / script.name).is_file()]
+    if found:
+        update(script, (record_files.best(found).folder / script.name).read_text())
+    else:
+        script.unlink(missing_ok=True)
+    page_part = (book / "sweep" / "explorer.html.inc").read_text()
+    there = f"```{{raw}} html\n{page_part}```\n" if script.is_file() else blocks.NOTHING
+    script.parent.mkdir(parents=True, exist_ok=True)
+    update(book / "generated" / "explorer.md", there)
+
+
+def _figures(folder: Path, sets: dict, silver_sets: dict) -> None:
+    """All figures, when the library or a record has changed since they were drawn; importing what draws takes seconds."""
+    stamp, state = folder / "drawn.json", _state([*sets.values(), *silver_sets.values()])
+    if stamp.is_file() and json.loads(stamp.read_text()) == state:
+        return
+    from pneumo_book import figures
+    from pneumo_lib import atomic
+
+    folder.mkdir(parents=True, exist_ok=True)
+    # The same drawing gives the same bytes.
+    with matplotlib.rc_context({"svg.hashsalt": "pneumo_lib", "savefig.facecolor": "white"}):
+        for name, figure in figures.draw_all(sets, silver_sets):
+            with atomic.replacing(folder / name) as temporary:
+                kind = Path(name).suffix[1:]
+                figure.savefig(temporary, format=kind, dpi=110, metadata={"Date": None} if kind == "svg" else None)
+    atomic.write_json(stamp, state)
+
+
+def _state(sets: list[list[Record]]) -> dict[str, str]:
+    """What figures depend on: a digest of the library and one of the records."""
+    files = [
+        path for found in sets for record in found for path in sorted(record.folder.iterdir())
+        if path.suffix in (".csv", ".json")
+    ]  # fmt: skip
+    return {"library": _digest(_library()), "records": _digest(files)}
+
+
+def _library() -> list[Path]:
+    packages = (Path(pneumo_lib.__file__).parent, Path(__file__).parent)
+    return sorted(path for package in packages for path in package.rglob("*") if path.suffix in (".py", ".csv"))
+
+
+def _digest(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(os.fsencode(path) + b"\0" + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,55 @@
+"""The README's generated part: `python -m pneumo_book.readme` writes it from `results/` into README.md."""
+
+from pathlib import Path
+
+from pneumo_book import comparison, silver, verdict
+from pneumo_lib import atomic, paths, records
+from pneumo_lib.records import Record
+
+BRACKETS = "In brackets: 95 % bootstrap interval over patients, or the lowest and the highest of several seeds."
+BEGIN, END = "<!-- generated: make results -->", "<!-- end of the generated part -->"
+
+
+def generated() -> str:
+    """The verdict, a picture and the answer table of the committed records, as Markdown."""
+    everything = records.find(paths.home() / "results")
+    found, silver_found = ([record for record in everything if record.silver == kind] for kind in (False, True))
+    table = comparison.answer_table(found).reset_index(names="").to_dict("split")
+    rows = [table["columns"], ["---"] * len(table["columns"]), *table["data"]]
+    lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    lines = [
+        verdict.verdict(found),
+        "",
+        *_picture(found),
+        *lines,
+        "",
+        f"*Ours: {comparison.label(found)}. {BRACKETS}*",
+    ]
+    return "\n".join([*lines, "", silver.sentence(silver_found)] if silver_found else lines)
+
+
+def _picture(found: list[Record]) -> list[str]:
+    """The kept gallery of the best record, if there is one."""
+    path = records.best(found).folder / "gallery.png" if found else None
+    if path is None or not path.is_file():
+        return []
+    top = records.best(found)
+    alt = f"Test images of {top.name}: original, ground truth, predicted; {top.label}"
+    return [f"![{alt}]({paths.shown(path)})", ""]
+
+
+def updated(text: str) -> str:
+    """README's text with today's generated part."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{generated()}\n\n{END}{after}"
+
+
+def main() -> None:
+    path = Path(paths.home()) / "README.md"
+    with atomic.replacing(path) as temporary:
+        temporary.write_text(updated(path.read_text()))
+
+
+if __name__ == "__main__":
+    main()

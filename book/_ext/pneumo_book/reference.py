@@ -1,0 +1,128 @@
+"""The book's reference pages: the registry, the profiles, the notebooks' parameters and the state of what was run."""
+
+import dataclasses
+import os
+
+import pandas as pd
+
+from pneumo_book import comparison, launch
+from pneumo_book.markdown import table
+from pneumo_lib import experiments, paths, published, records
+from pneumo_lib.experiments import Experiment
+from pneumo_lib.notebook import parameters_of
+from pneumo_lib.profiles import PROFILES
+from pneumo_lib.records import Record
+from pneumo_lib.report import tables
+
+
+def registry() -> str:
+    """Every field of the five pipelines and the variants at the paper's scale: what it means, its source, its values."""
+    names = [*experiments.EXPERIMENTS, *experiments.VARIANTS]
+    left_out = ("name", "question", "profile")
+    fields = [field for field in dataclasses.fields(Experiment) if field.name not in left_out]
+    about = {f"`{field.name}`": {key: field.metadata[key] for key in ("meaning", "source")} for field in fields}
+    values = {
+        f"`{field.name}`": {name: tables.text(getattr(experiments.get(name), field.name)) for name in names}
+        for field in fields
+    }
+    return "\n".join(
+        table(pd.DataFrame.from_dict(rows, orient="index"), caption, "field")
+        for rows, caption in (
+            (about, "What each setting means, and where it comes from."),
+            (values, "The settings at the paper's scale; the last two columns are variants."),
+        )
+    )
+
+
+def pipelines() -> str:
+    """The five pipelines side by side at the paper's scale, as in the deck's table."""
+    rows = {
+        name: {
+            "channels": one.channels,
+            "SWA": "yes" if one.averaged_epochs else "no",
+            "B-TH": f"{one.binarization_threshold:.2f}",
+            "stage 1": f"taken from {one.starts_from}" if one.starts_from else tables.text(one.stage1),
+            "stage 2": tables.text(one.stage2),
+        }
+        for name, one in experiments.EXPERIMENTS.items()
+    }
+    caption = "The five pipelines (the deck). SWA: stochastic weight averaging; B-TH: binarization threshold."
+    return table(pd.DataFrame.from_dict(rows, orient="index"), caption, "pipeline")
+
+
+def profiles() -> str:
+    """What each profile changes."""
+    rows = {
+        name: {
+            "purpose": one.purpose,
+            "pixels": " → ".join(map(str, one.image_sizes)),
+            "batch divided by": " and ".join(f"{divisor:g}" for divisor in one.batch_divisors),
+            "epochs divided by": " and ".join(f"{divisor:g}" for divisor in one.epoch_divisors),
+            "phantom images": f"{one.phantom_images:,}",
+            "encoder": one.encoder_weights or "random",
+            "learning rates": f"{one.learning_rate:g} → {one.learning_rate * one.stage2_rate:g}",
+        }
+        for name, one in PROFILES.items()
+    }
+    return table(pd.DataFrame.from_dict(rows, orient="index"), "The profiles (our choice).", "profile")
+
+
+def sources() -> str:
+    """Every number of the deck's tables with its status."""
+    found = published.tables().set_index("table")
+    return table(found, "Every number of the paper and the deck that this book uses.", "table")
+
+
+def parameters() -> str:
+    """Every parameter of every notebook."""
+    text = []
+    for name in launch.NOTEBOOKS:
+        notebook = paths.home() / "notebooks" / f"{name}.ipynb"
+        if notebook.is_file():
+            rows = {
+                f"`{key}`": {
+                    "type": about["inferred_type_name"] or "str",
+                    "default": f"`{about['default'].splitlines()[0].strip() or about['default']}`",
+                    "meaning": about["help"],
+                }
+                for key, about in parameters_of(notebook).items()
+            }
+            frame = pd.DataFrame.from_dict(rows, orient="index")
+            text.append(
+                f"## {name}\n\n{launch.line(name)}\n\n"
+                + table(frame, f"Parameters of `notebooks/{name}.ipynb`.", "parameter")
+            )
+    return "\n".join(text)
+
+
+def status(sets: dict[str, list[Record]], silver_sets: dict[str, list[Record]]) -> str:
+    """What was run, where and when it says so, how long it took, and what was not run."""
+    text = []
+    for title, found in [*sets.items(), *silver_sets.items()]:
+        rows = {f"{one.name}, seed {one.values['seed']}": _cost(one) for one in found}
+        text.append(
+            table(pd.DataFrame.from_dict(rows, orient="index"), f"Runs ({title}: {comparison.label(found)}).", "run")
+        )
+    here = records.environment()
+    versions = {name: {"version": version} for name, version in here["packages"].items()}
+    versions |= {"Python": {"version": here["python"]}, "platform": {"version": here["platform"]}}
+    versions |= {
+        "commit": {"version": here["commit"] or "not in a repository"},
+        "CPU cores": {"version": os.cpu_count()},
+    }
+    text.append(table(pd.DataFrame.from_dict(versions, orient="index"), "Where this book was built.", "what"))
+    return "\n".join(text)
+
+
+def _cost(record: Record) -> dict:
+    stages = record.values["stages"]
+    own = [one for one in stages if one["settings"]["experiment"]["name"] == record.name]
+    seconds = sum(one["cost"]["seconds_training"] for one in own)
+    return {
+        "device": own[-1]["cost"]["device"],
+        "threads": own[-1]["cost"]["threads"],
+        "stages trained": len(own),
+        "training minutes": f"{seconds / 60:.1f}",
+        "torch": record.values["environment"]["packages"]["torch"],
+        "commit": record.values["environment"]["commit"] or "–",
+    }

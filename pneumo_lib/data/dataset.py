@@ -1,0 +1,183 @@
+"""One data set, ready for every experiment: its index, its split and its prepared arrays at each size."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pneumo_lib import paths, phantom
+from pneumo_lib.data import preprocessing, siim, splits
+from pneumo_lib.data.preprocessing import Preprocessed
+from pneumo_lib.errors import ParameterError, SplitError
+from pneumo_lib.profiles import Profile
+
+PHANTOM = "phantom"
+SILVER = "silver labels"
+"""What a data set's masks are called where another model predicted them: where the folder's name has "silver" in it."""
+SPLIT_RULES = ("auto", "patient", "deck", "follow-up")
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Images uint8 (N, H, W), masks uint8 0/1 (N, H, W) and index rows of one part of the split, in the same order.
+
+    The arrays are memory-mapped; `rows` are the positions of the part's images in them.
+    """
+
+    images: np.ndarray
+    masks: np.ndarray
+    index: pd.DataFrame
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def patients(self) -> np.ndarray | None:
+        """Whose image it is, (N,); `None` where the data set does not tell."""
+        known = self.index["patient_id"]
+        return None if known.isna().all() else known.to_numpy(object)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set at the scale of a profile.
+
+    Attributes:
+        root: the DICOM files or PNGs and their table; `None` stands for the phantom, which is written when first needed.
+        folder: where the prepared arrays and the split are kept.
+        rule: how to split; `auto`: by patient where patients are known, else as the deck.
+        patients: the map of image ids to patients, a CSV; `None`: the data set's own, if it has one.
+    """
+
+    name: str
+    root: Path | None
+    folder: Path
+    profile: Profile
+    rule: str = "auto"
+    patients: Path | None = None
+
+    @property
+    def is_phantom(self) -> bool:
+        """Whether the images are synthetic, asked of the data set itself."""
+        return self.root is None or _is_drawn(self.root / "dataset.json")
+
+    @property
+    def label(self) -> str:
+        """What stands beside every number from this data set."""
+        kind = "phantom data" if self.is_phantom else self.name
+        kind = f"{SILVER} ({self.name})" if is_silver(self.name) else kind
+        return f"{kind}, {self.profile.name} profile"
+
+    @property
+    def _root(self) -> Path:
+        return self.root or paths.home() / "data" / f"phantom-{self.profile.phantom_images}"
+
+    @cached_property
+    def index(self) -> pd.DataFrame:
+        """One row an image (`siim.load_index`)."""
+        if self.root is None:
+            phantom.write_dataset(self._root, n_images=self.profile.phantom_images, seed=0)
+        return siim.load_index(self._root, patients=self.patients)
+
+    def at(self, size: int) -> Preprocessed:
+        """The arrays at `size` pixels a side, made when first asked for."""
+        return preprocessing.prepare(self.index, self.folder / str(size), size)
+
+    def prepare(self) -> pd.DataFrame:
+        """Makes the arrays of both stages' sizes; images and megabytes of each."""
+        made = {size: self.at(size) for size in self.profile.image_sizes}
+        rows = {
+            size: {"images": len(one.images), "MB": (one.images.nbytes + one.masks.nbytes) / 1e6}
+            for size, one in made.items()
+        }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("pixels a side").round(1)
+
+    @cached_property
+    def split(self) -> pd.Series:
+        """train / validation / test by image, saved beside the arrays so that every run of every experiment sees the same."""
+        path = self.folder / f"split-{self.split_rule}.csv"
+        if not path.is_file():
+            splits.save(path, self.index, splits.split(self.index, self.split_rule, seed=0))
+        return splits.load(path, self.index)
+
+    @property
+    def split_rule(self) -> str:
+        """The rule in force."""
+        return splits.default_rule(self.index) if self.rule == "auto" else self.rule
+
+    def report(self) -> pd.DataFrame:
+        """Sizes, positives and shared patients of each part of the split."""
+        return splits.report(self.index, self.split)
+
+    def leakage(self) -> pd.DataFrame:
+        """`report` for every rule there is, whichever is in force: what splitting by image would let through."""
+        rules = [rule for rule in SPLIT_RULES if rule != "auto" and (rule != "patient" or self.split_rule == "patient")]
+        reports = []
+        for rule in rules:
+            try:
+                reports.append(splits.report(self.index, splits.split(self.index, rule, seed=0)))
+            except SplitError as error:
+                # A handful of images cannot be split by every rule.
+                reports.append(pd.DataFrame({"split": [str(error)], "rule": [rule]}))
+        return pd.concat(reports, ignore_index=True).set_index("rule")
+
+    def same_images(self) -> pd.DataFrame:
+        """How many images show what another one shows, and how many such groups the split tears apart."""
+        arrays = self.at(min(self.profile.image_sizes))
+        return (
+            splits.report_duplicates(arrays.images, self.split).rename(index={0: self.split_rule}).rename_axis("rule")
+        )
+
+    def part(self, name: str, size: int) -> Subset:
+        """One part of the split ("train", "validation" or "test") at `size` pixels a side."""
+        arrays = self.at(size)
+        rows = np.flatnonzero((self.split == name).fillna(False).to_numpy(bool))
+        return Subset(arrays.images, arrays.masks, arrays.index.iloc[rows].reset_index(drop=True), rows)
+
+
+def _is_drawn(mark: Path) -> bool:
+    """Whether a file is the mark of a phantom data set; users' own folders may have another of its name."""
+    try:
+        found = json.loads(mark.read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and "generator_version" in found
+
+
+def is_silver(name: str) -> bool:
+    """Whether the masks of the data set of this name are silver labels."""
+    return "silver" in name
+
+
+def open_dataset(data: str, profile: Profile, split: str = "auto", patients: str = "") -> Dataset:
+    """The data set that the parameters `data`, `split` and `patients` of a notebook name.
+
+    Raises:
+        ParameterError: no such folder, map or rule.
+    """
+    if split not in SPLIT_RULES:
+        raise ParameterError(f"split={split!r} is no rule; choose one of {', '.join(SPLIT_RULES)}.")
+    chosen = None
+    if patients:
+        chosen = paths.given(patients).resolve()
+        if not chosen.is_file():
+            raise ParameterError(
+                f"patients={patients!r} is no file; give the CSV that maps image ids to NIH file names."
+            )
+    if data == PHANTOM:
+        return Dataset(PHANTOM, None, _folder(PHANTOM, profile, split), profile, split, chosen)
+    root = paths.given(data).resolve()
+    if not root.is_dir():
+        raise ParameterError(f"data={data!r} is no folder; give {PHANTOM!r} or the folder of a copy of SIIM-ACR.")
+    name = paths.slug(root.name)
+    return Dataset(name, root, _folder(name, profile, split), profile, split, chosen)
+
+
+def _folder(name: str, profile: Profile, split: str) -> Path:
+    # A rule asked for by name has runs of its own beside those of the default rule.
+    suffix = "" if split == "auto" else f"-{split}"
+    return paths.home() / "runs" / f"{name}-{profile.name}{suffix}" / "prepared"

@@ -1,0 +1,160 @@
+"""Pictures of a run: a batch, the learning curves, a gallery of predictions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from pneumo_lib import workflow
+from pneumo_lib.data.batches import TrainingImages
+from pneumo_lib.data.dataset import Subset
+from pneumo_lib.evaluation import tta
+from pneumo_lib.evaluation.inference import InferenceNetwork
+from pneumo_lib.evaluation.postprocessing import Thresholds
+from pneumo_lib.evaluation.transforms import TRANSFORMS
+from pneumo_lib.report.style import PREDICTED, TRUE, subplots
+from pneumo_lib.runs import Run
+
+
+def batch(part: Subset, label: str, n: int = 6, seed: int = 0, strength: float = 1.0) -> Figure:
+    """n training images, plain above and augmented below."""
+    positions = positives_first(part, n)
+    augmented = TrainingImages(part, seed, stage=1, strength=strength)
+    figure, axes = subplots(2, len(positions), figsize=(1.9 * len(positions), 4.3), squeeze=False)
+    for column, position in enumerate(positions):
+        row = part.rows[position]
+        show_xray(axes[0, column], part.images[row], truth=part.masks[row])
+        image, mask = augmented[(0, int(position))]
+        show_xray(axes[1, column], image[0].numpy(), truth=mask[0].numpy())
+    _row_titles(axes, ["as prepared", "as trained on"])
+    figure.suptitle(f"Training images with their true masks ({label})", fontsize=11)
+    return figure
+
+
+def pick(per_image: pd.DataFrame) -> dict[str, int]:
+    """Telling images, title → position: best, median and worst hit, a miss, a false alarm, a right negative.
+
+    Args:
+        per_image: columns dsc, truth_px, predicted_px. Kinds that do not occur are left out.
+    """
+    positive, predicted = per_image["truth_px"] > 0, per_image["predicted_px"] > 0
+    hits = per_image[positive & predicted].sort_values("dsc", ascending=False).index
+    kinds = {}
+    if len(hits):
+        kinds |= {"best": hits[0], "median": hits[len(hits) // 2], "worst overlap": hits[-1]}
+    misses = per_image[positive & ~predicted].sort_values("truth_px").index
+    alarms = per_image[~positive & predicted].sort_values("predicted_px").index
+    negatives = per_image[~positive & ~predicted].index
+    for title, found in (
+        ("largest missed", misses[::-1]),
+        ("largest false alarm", alarms[::-1]),
+        ("right negative", negatives),
+    ):
+        if len(found):
+            kinds[title] = found[0]
+    return {title: int(position) for title, position in kinds.items()}
+
+
+def gallery(
+    images: Sequence[np.ndarray],
+    truth: Sequence[np.ndarray],
+    predicted: Sequence[np.ndarray],
+    titles: Sequence[str],
+    label: str,
+) -> Figure:
+    """Rows *original, ground truth, predicted*, as in the deck; one column an image, (H, W) each."""
+    figure, axes = subplots(3, len(images), figsize=(2.1 * len(images), 6.7), squeeze=False)
+    for column, (image, true, found, title) in enumerate(zip(images, truth, predicted, titles, strict=True)):
+        show_xray(axes[0, column], image)
+        show_xray(axes[1, column], image, truth=true)
+        show_xray(axes[2, column], image, truth=true, predicted=found)
+        axes[0, column].set_title(title, fontsize=9)
+    _row_titles(axes, ["original", "ground truth", "predicted"])
+    figure.legend(
+        handles=[Line2D([], [], color=TRUE, label="ground truth"), Line2D([], [], color=PREDICTED, label="predicted")],
+        loc="outside lower center", ncols=2, frameon=False, fontsize=9,
+    )  # fmt: skip
+    figure.suptitle(label, fontsize=11)
+    return figure
+
+
+def overlays(folder: Path, predictions: pd.DataFrame, n: int = 8) -> Figure:
+    """The X-rays with the largest predicted areas, outlined, as `predict_files` wrote them."""
+    shown = predictions.sort_values("area_px", ascending=False).head(n)
+    figure, axes = subplots(1, len(shown), figsize=(2.3 * len(shown), 2.9), squeeze=False)
+    for axis, row in zip(axes[0], shown.itertuples(), strict=True):
+        axis.imshow(plt.imread(folder / "overlay" / f"{row.name}.png"))
+        axis.set(xticks=[], yticks=[], title=f"{row.area_px} px" if row.pneumothorax else "nothing found")
+    figure.suptitle("Largest predicted regions; not for clinical use", fontsize=11)
+    return figure
+
+
+def show_xray(axis, image: np.ndarray, truth: np.ndarray | None = None, predicted: np.ndarray | None = None) -> None:
+    """Draws a grey image (H, W) with the outlines of its true and its predicted mask, each (H, W) or `None`."""
+    axis.imshow(image, cmap="gray", vmin=0, vmax=255)
+    for mask, colour in ((truth, TRUE), (predicted, PREDICTED)):
+        if mask is not None and np.any(mask):
+            axis.contour(np.asarray(mask, float), [0.5], colors=[colour], linewidths=1.3)
+    axis.set(xticks=[], yticks=[])
+
+
+def positives_first(part: Subset, n: int) -> np.ndarray:
+    """Positions of the first n images with a pneumothorax, filled up with others where there are fewer."""
+    positive = part.index["positive"].to_numpy(bool)
+    return np.argsort(~positive, kind="stable")[:n]
+
+
+def _row_titles(axes, titles: Sequence[str]) -> None:
+    for row, title in zip(axes, titles, strict=True):
+        row[0].set_ylabel(title, fontsize=9)
+
+
+def tta_side_by_side(
+    run: Run, positions: dict[str, int], transforms: Sequence[str], chosen: Thresholds, label: str
+) -> Figure:
+    """Test images in rows: original, probability without, with the run's and with all augmentation, and the difference.
+
+    Args:
+        run: whose finished model predicts.
+        positions: title → position in the test part, one row each.
+        transforms: the run's own augmentation.
+        chosen: whose binarization threshold is outlined, small regions included.
+        label: what the data are.
+    """
+    part = run.dataset.part("test", run.experiment.image_size)
+    model = InferenceNetwork(workflow.model(run))
+    device = next(model.parameters()).device
+    sets = {"none": [], ", ".join(transforms) or "none": transforms, "all seven": list(TRANSFORMS)}
+    figure, axes = subplots(len(positions), len(sets) + 2, figsize=(12, 2.1 * len(positions) + 0.6), squeeze=False)
+    for row, (title, position) in zip(axes, positions.items(), strict=True):
+        image, truth = np.array(part.images[part.rows[position]]), part.masks[part.rows[position]]
+        # The image's own number, so that random transforms do as in the run's predictions.
+        maps = {
+            name: tta.mean_of_batch(model, image[None], names, 0, position, device)[0] for name, names in sets.items()
+        }
+        show_xray(row[0], image, truth=truth)
+        row[0].set_ylabel(title, fontsize=9)
+        for axis, probability in zip(row[1:], maps.values(), strict=False):
+            shown = axis.imshow(probability, cmap="cividis", vmin=0, vmax=1)
+            above = probability > np.float32(chosen.binarization_threshold)
+            if above.any() and not above.all():
+                axis.contour(above.astype(float), [0.5], colors=["white"], linewidths=1)
+        figure.colorbar(shown, ax=row[-2], shrink=0.8)
+        _difference(figure, row[-1], maps["all seven"] - maps["none"])
+    for axis in axes.flat:
+        axis.set(xticks=[], yticks=[])
+    for axis, name in zip(axes[0], ["original, true outline", *sets, "all seven minus none"], strict=True):
+        axis.set_title(name, fontsize=9)
+    figure.suptitle(f"Test-time augmentation; white: above B-TH ({label})", fontsize=11)
+    return figure
+
+
+def _difference(figure: Figure, axis: Axes, change: np.ndarray) -> None:
+    limit = max(float(np.abs(change).max()), 0.01)
+    shown = axis.imshow(change, cmap="RdBu_r", vmin=-limit, vmax=limit)
+    figure.colorbar(shown, ax=axis, shrink=0.8)
