@@ -100,8 +100,8 @@ def table(effects: Effects, positive: ArrayLike, groups: ArrayLike | None = None
             here, none = effects.dsc.loc[images, name].to_numpy(), effects.dsc.loc[images, NONE].to_numpy()
             some = len(here) > 0
             patients = None if groups is None else groups[images]
-            gain = metrics.paired_bootstrap(here, none, patients) if some else metrics.Interval(*[np.nan] * 3)
+            gain, low, high = metrics.paired_bootstrap(here, none, patients) if some else [np.nan] * 3
             row[f"{prefix}dsc"] = float(here.mean()) if some else np.nan
-            row |= {f"{prefix}gain": gain.mean, f"{prefix}gain_low": gain.low, f"{prefix}gain_high": gain.high}
+            row |= {f"{prefix}gain": gain, f"{prefix}gain_low": low, f"{prefix}gain_high": high}
         rows.append(row)
     return pd.DataFrame(rows)

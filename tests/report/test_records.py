@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from pneumo_lib import experiments
-from pneumo_lib.metrics import Interval
 from pneumo_lib.report import comparison, paper, records, scores, verdict
 
 
@@ -16,7 +15,7 @@ def values(name: str, dsc: float, seed: int = 0) -> dict:
     experiment = experiments.get(name, "demo")
     ways = {}
     for way, score in ((scores.HONEST, dsc), (scores.AS_DECK, dsc + 0.01), (scores.BLANK, 0.75)):
-        interval = Interval(score, score - 0.05, score + 0.05)
+        interval = (score, score - 0.05, score + 0.05)
         ways[way] = {
             "binarization_threshold": 0.5,
             "removal_threshold": np.int64(64),
@@ -46,7 +45,7 @@ def values(name: str, dsc: float, seed: int = 0) -> dict:
         "transforms": ["flip"],
         "chosen": {"binarization_threshold": 0.5, "removal_threshold": 64, "score": dsc},
         "test": ways,
-        "optimism": Interval(0.01, 0.0, float("nan")),
+        "optimism": (0.01, 0.0, float("nan")),
     }
 
 
