@@ -15,8 +15,7 @@ from pneumo_lib.metrics.detection import (
     specificity,
 )
 from pneumo_lib.metrics.differences import Difference, auroc_difference, holm, mean_difference, seed_difference
-from pneumo_lib.metrics.intervals import (
-    Interval,
+from pneumo_lib.metrics.estimates import (
     auroc_interval,
     mean_band,
     mean_interval,
@@ -24,6 +23,7 @@ from pneumo_lib.metrics.intervals import (
     ratio_interval,
     statistic_interval,
 )
+from pneumo_lib.metrics.interval import Interval
 from pneumo_lib.metrics.overlap import (
     MetricError,
     blank_baseline,

@@ -1,15 +1,21 @@
 """Variance over seeds and patients, which are crossed: every seed scores the same patients.
 
 The images of one patient are not independent, so patients are the units, and one patient's images leave together in the
-jackknife. Seeds and patients stand to each other as readers and cases in a reading study. The variance of a mean over seeds
-is that of patients plus that of seeds less their interaction, which both contain:
+jackknife. Seeds and patients stand to each other as readers and cases in a reading study. The variance of a mean over S
+seeds is that of G patients plus that of seeds less their interaction, which both contain:
 
     variance = max(patients + seeds - interaction, patients, seeds)
 
-It belongs to Student's t with Satterthwaite's degrees of freedom: the number of seeds - 1 for the seeds; for the patients
-what the kurtosis of their contributions leaves, at most the number of patients - 1, so that a mean that hangs on few
-patients has a wide interval. A statistic in 0..1 has Wilson's interval for as many independent images as would have this
-variance: it stays in 0..1, is not of width 0, and leans to the middle as a skewed mean must.
+This is the crossed bootstrap over seeds and patients without its biases. Drawing both with replacement has the variance
+(1 - 1/G) patients + (1 - 1/S) seeds + (1 - 1/G) (1 - 1/S) interaction: of 3 seeds it sees two thirds of the variance between
+them, and its percentiles ignore that a variance from few seeds or patients is itself uncertain. The package rliable
+(Agarwal et al., *Deep reinforcement learning at the edge of the statistical precipice*, NeurIPS 2021) takes such percentiles
+over runs only, for given test images; `benchmarks/coverage.py` measures what either costs.
+
+Here the variance belongs to Student's t with Satterthwaite's degrees of freedom: S - 1 for the seeds; for the patients what
+the kurtosis of their contributions leaves, at most G - 1, so that a mean that hangs on few patients has a wide interval. A
+statistic in 0..1 has Wilson's interval for as many independent images as would have this variance: it stays in 0..1, is not
+of width 0, and leans to the middle as a skewed mean must.
 
 References: Cameron, Gelbach, Miller, *Robust inference with multiway clustering*, J. Business & Economic Statistics 29, 2011;
 Owen, *The pigeonhole bootstrap*, Annals of Applied Statistics 1, 2007; Hillis, *A comparison of denominator degrees of

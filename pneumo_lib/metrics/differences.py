@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from pneumo_lib.metrics import crossed, jackknife
-from pneumo_lib.metrics.intervals import Interval, describe
+from pneumo_lib.metrics.interval import Interval, describe
 from pneumo_lib.metrics.jackknife import Jackknife
 from pneumo_lib.metrics.overlap import MetricError
 from pneumo_lib.metrics.power import Components, detectable
@@ -46,12 +46,12 @@ def mean_difference(
 
     Args:
         a, b: float (N,) of one seed, or (S, N) and (T, N) of several, on the same images in the same order.
-        patients, where: as in `intervals.mean_interval`.
+        patients, where: as in `estimates.mean_interval`.
         seeds_paired: the s-th seeds of both share what the seed draws (a stage-1 network, say) and S = T; else seeds of
             one are independent of those of the other.
 
     Raises:
-        MetricError: numbers of images differ, or of seeds though paired, or as in `intervals.mean_interval`.
+        MetricError: numbers of images differ, or of seeds though paired, or as in `estimates.mean_interval`.
     """
     return compare(jackknife.of_mean(a, patients, where), jackknife.of_mean(b, patients, where), seeds_paired)
 
@@ -68,19 +68,18 @@ def compare(a: Jackknife, b: Jackknife, seeds_paired: bool = False) -> Differenc
     """Difference of two jackknifed statistics of the same patients; see `mean_difference`."""
     if a.without.shape[1] != b.without.shape[1] or a.n_images != b.n_images:
         raise MetricError(f"a has {a.n_images} images and b {b.n_images}; a paired difference needs the same in both.")
-    both = (
-        jackknife.paired(a, b)
-        if seeds_paired
-        else replace(a, values=a.values - b.values.mean(), without=a.without - b.without.mean(axis=0))
-    )
-    arms = [both] if seeds_paired else [a, b]
+    if seeds_paired and len(a.values) != len(b.values):
+        raise MetricError(f"a has {len(a.values)} seeds and b {len(b.values)}; paired seeds need as many in both.")
+    other = b if seeds_paired else replace(b, values=b.values.mean(), without=b.without.mean(axis=0))
+    gain = replace(a, values=a.values - other.values, without=a.without - other.without, units=min(a.units, b.units))
+    arms = [gain] if seeds_paired else [a, b]
     parts, seeds = crossed.spread(*arms), [len(arm.values) for arm in arms]
-    found = describe(both, parts, crossed.t_limits(both.values.mean(), parts), "t")
+    found = describe(gain, parts, crossed.t_limits(gain.values.mean(), parts), "t")
     seed_sd = np.sqrt(sum(arm.values.var(ddof=1) for arm in arms)) if min(seeds) > 1 else np.nan
     found = replace(found, n_seeds=min(seeds), seed_sd=float(seed_sd))
     p = 1.0 if found.refused else 2 * stats.t.sf(abs(found.value) / found.standard_error, found.dof)
     components = Components.of(parts, seeds, a.n_images) if parts.seeds else None
-    return Difference(found, float(p), tuple(both.values.tolist()), components)
+    return Difference(found, float(p), tuple(gain.values.tolist()), components)
 
 
 def seed_difference(a: ArrayLike, b: ArrayLike) -> Difference:

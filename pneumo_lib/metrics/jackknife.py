@@ -8,7 +8,7 @@ readers and patients with the jackknife method*, Investigative Radiology 27, 199
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -129,20 +129,6 @@ def of_statistic(
     values = np.atleast_1d(np.asarray(statistic(np.arange(n_images)), np.float64))
     without = [np.atleast_1d(statistic(np.flatnonzero(codes != group))) for group in range(groups)]
     return Jackknife(values, np.array(without, np.float64).T, n_images, int(groups), over)
-
-
-def paired(a: Jackknife, b: Jackknife) -> Jackknife:
-    """The difference a - b seed by seed.
-
-    Raises:
-        MetricError: the two differ in seeds or patients.
-    """
-    if a.without.shape != b.without.shape:
-        raise MetricError(
-            f"a has {a.without.shape[:2]} and b {b.without.shape[:2]} seeds and patients; a paired difference needs the "
-            "same images, and the same seeds, in both."
-        )
-    return replace(a, values=a.values - b.values, without=a.without - b.without, units=min(a.units, b.units))
 
 
 def patient_codes(patients: ArrayLike | None, n_images: int) -> tuple[np.ndarray, str]:

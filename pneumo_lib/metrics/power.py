@@ -52,7 +52,9 @@ class Components:
 
 
 def power(difference: float, standard_error: float, dof: float) -> float:
-    """Probability that a true difference is seen: that p < 0.05, and in its direction."""
+    """Probability that a true difference is seen: that p < 0.05, and in its direction; 1 without any error."""
+    if not standard_error:
+        return float(difference != 0)
     return float(stats.nct.sf(stats.t.ppf((1 + LEVEL) / 2, dof), dof, abs(difference) / standard_error))
 
 

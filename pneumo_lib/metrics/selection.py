@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pneumo_lib.metrics.intervals import Interval, mean_interval
+from pneumo_lib.metrics.estimates import mean_interval
+from pneumo_lib.metrics.interval import Interval
 from pneumo_lib.metrics.jackknife import patient_codes
 from pneumo_lib.metrics.overlap import MetricError
 
@@ -15,14 +16,14 @@ def selection_gap(test_chosen: ArrayLike, validation_chosen: ArrayLike, patients
 
     Args:
         test_chosen, validation_chosen: float (N,) or (S, N), scores of the same test images.
-        patients: as in `intervals.mean_interval`.
+        patients: as in `estimates.mean_interval`.
 
     Returns:
         Interval for these two choices of thresholds. Never below 0 where the choice maximises this very mean; refused, with
         a mean of 0, where both choices give the same masks.
 
     Raises:
-        MetricError: shapes differ, or as in `intervals.mean_interval`.
+        MetricError: shapes differ, or as in `estimates.mean_interval`.
     """
     test_chosen, validation_chosen = np.asarray(test_chosen, np.float64), np.asarray(validation_chosen, np.float64)
     if test_chosen.shape != validation_chosen.shape:
@@ -58,7 +59,7 @@ def optimism(scores: ArrayLike, patients: ArrayLike | None = None, resamples: in
 
     Args:
         scores: float (N, K), score of each image at each grid point; float32 spares memory.
-        patients: (N,) as in `intervals.mean_interval`.
+        patients: (N,) as in `estimates.mean_interval`.
         resamples: 2 or more.
         seed: of the resampling.
 
