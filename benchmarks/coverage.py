@@ -1,7 +1,8 @@
 """Coverage of the 95 % intervals on invented studies whose truth is known: `python benchmarks/coverage.py [--repeats 1000]`.
 
 Writes `results/intervals/coverage.csv` (intervals of one pipeline, next to the percentiles of a crossed bootstrap over seeds
-and patients) and `results/intervals/differences.csv` (how often two pipelines are called different), some ten minutes on one core. A share of 1,000 studies is known to 0.007 (one standard error).
+and patients) and `results/intervals/differences.csv` (how often two pipelines are called different) in some twenty minutes on
+one core. A share of 1,000 studies is known to 0.007 (one standard error).
 
 Two cohorts. "challenge": most patients have one image, a few have dozens (at most 61); 22 % of the images are positive, and
 positive images gather in patients. "even": six images per patient, half of them positive on average. A negative image scores
