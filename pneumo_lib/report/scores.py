@@ -91,8 +91,11 @@ _TITLES = {"dsc": "mean DSC", "iou": "IoU", "stepwise_iou": "stepwise IoU", "pos
 
 
 def interval_text(interval) -> str:
-    """`mean (low-high)` to three places, or a dash."""
-    return "–" if interval is None else "{:z.3f} ({:z.3f}–{:z.3f})".format(*interval)
+    """`mean (low-high)` to three places, `mean (–)` where it has no interval, or a dash where there is no number."""
+    if interval is None:
+        return "–"
+    value, low, high = interval
+    return f"{value:z.3f} (–)" if low is None or np.isnan(low) else f"{value:z.3f} ({low:z.3f}–{high:z.3f})"
 
 
 def _plain(value, form: str) -> str:
