@@ -104,14 +104,18 @@ def wilson_limits(mean: np.ndarray, found: Spread, units: int) -> tuple[np.ndarr
 
 
 def proportion_limits(share: float, found: Spread, units: int, n_images: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of Wilson's interval of a share of images, of their number divided by the design effect (at least 1).
+    """Ends of Wilson's interval of a share, of as many independent images as would vary like it; at most n_images.
 
-    The degrees of freedom of the design effect count only as far as they are fewer than those of independent images.
+    Wilson's interval itself allows for a variance that few images of the rarer outcome make uncertain. Degrees of freedom
+    count only as far as they are fewer than those of independent images, because that outcome gathers in few patients or
+    seeds are few.
     """
-    if found.variance <= NOTHING or n_images < 2:
+    if found.variance <= NOTHING:
         return wilson(share, units)
-    independent = share * (1 - share) / (n_images - 1)
-    effective = n_images * independent / found.variance * (_t(n_images - 1) / _t(found.dof)) ** 2
+    effective = share * (1 - share) / found.variance + 1
+    # `_patient_dof` of so many outcomes, one per patient.
+    independent = np.clip(2 * effective / max(1 / (share * (1 - share)) - 4, 2), 1, max(effective - 1, 1))
+    effective *= min(_t(independent) / _t(found.dof), 1) ** 2
     return wilson(share, min(effective, n_images))
 
 

@@ -49,7 +49,7 @@ def proportion_interval(
 
     Returns:
         Interval, never of width 0: Wilson's for the number of images divided by the design effect (1 or more), and for the
-        number of patients where all images are alike. With one image per patient it is Wilson's interval as it stands.
+        number of patients where all images are alike. With one seed and one image per patient it is Wilson's interval.
 
     Raises:
         MetricError: outcomes are not bool, or as in `mean_interval`.
