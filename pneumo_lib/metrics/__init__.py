@@ -13,6 +13,7 @@ from pneumo_lib.metrics.detection import (
     lesions,
     sensitivity,
     specificity,
+    top_probability,
 )
 from pneumo_lib.metrics.differences import Difference, auroc_difference, holm, mean_difference, seed_difference
 from pneumo_lib.metrics.estimates import (
@@ -90,4 +91,5 @@ __all__ = [
     "stepwise_iou",
     "stepwise_iou_from_counts",
     "subgroups",
+    "top_probability",
 ]

@@ -63,6 +63,7 @@ def compute_to_reach(compute: ArrayLike, scores: ArrayLike, target: float, initi
     before, after = (np.take_along_axis(scores, (first - k)[..., None], -1)[..., 0] for k in (1, 0))
     share = np.clip((target - before) / np.where(after == before, 1, after - before), 0, 1)
     at = compute[first - 1] + share * (compute[first] - compute[first - 1])
+    at = np.where(reached[..., 0], 0, at)
     return np.where(reached.any(axis=-1), at, np.inf)
 
 

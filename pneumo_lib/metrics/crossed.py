@@ -10,7 +10,7 @@ This is the crossed bootstrap over seeds and patients without its biases. Drawin
 (1 - 1/G) patients + (1 - 1/S) seeds + (1 - 1/G) (1 - 1/S) interaction: of 3 seeds it sees two thirds of the variance between
 them, and its percentiles ignore that a variance from few seeds or patients is itself uncertain. The package rliable
 (Agarwal et al., *Deep reinforcement learning at the edge of the statistical precipice*, NeurIPS 2021) takes such percentiles
-over runs only, for given test images; `benchmarks/coverage.py` measures what either costs.
+over runs only, for given test images. `benchmarks/coverage.py` measures how often percentiles cover.
 
 Here the variance belongs to Student's t with Satterthwaite's degrees of freedom: S - 1 for the seeds; for the patients what
 the kurtosis of their contributions leaves, at most G - 1, so that a mean that hangs on few patients has a wide interval. A
@@ -124,7 +124,8 @@ def wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     z2 = _z() ** 2 / n
     half = np.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
     centre = (share + z2 / 2) / (1 + z2)
-    return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
+    # Rounding may put an end on the wrong side of a share of 0 or 1.
+    return np.clip(centre - half, 0, share), np.clip(centre + half, share, 1)
 
 
 def _patient_dof(shifts: np.ndarray) -> np.ndarray:

@@ -74,7 +74,7 @@ def compare(a: Jackknife, b: Jackknife, seeds_paired: bool = False) -> Differenc
     gain = replace(a, values=a.values - other.values, without=a.without - other.without, units=min(a.units, b.units))
     arms = [gain] if seeds_paired else [a, b]
     parts, seeds = crossed.spread(*arms), [len(arm.values) for arm in arms]
-    found = describe(gain, parts, crossed.t_limits(gain.values.mean(), parts), "t")
+    found = describe(gain, parts, lambda: crossed.t_limits(gain.values.mean(), parts), "t")
     seed_sd = np.sqrt(sum(arm.values.var(ddof=1) for arm in arms)) if min(seeds) > 1 else np.nan
     found = replace(found, n_seeds=min(seeds), seed_sd=float(seed_sd))
     p = 1.0 if found.refused else 2 * stats.t.sf(abs(found.value) / found.standard_error, found.dof)

@@ -61,8 +61,8 @@ def proportion_interval(
     if np.asarray(outcomes).dtype != bool:
         raise MetricError(f"outcomes have type {np.asarray(outcomes).dtype}; pass bool.")
     found = jackknife.of_mean(outcomes, patients, where)
-    parts = crossed.spread(found)
-    return describe(found, parts, crossed.proportion_limits(found.values.mean(), parts, found.units, found.n_images))
+    parts, share = crossed.spread(found), found.values.mean()
+    return describe(found, parts, lambda: crossed.proportion_limits(share, parts, found.units, found.n_images))
 
 
 def auroc_interval(score: ArrayLike, positive: ArrayLike, patients: ArrayLike | None = None) -> Interval:
@@ -100,7 +100,7 @@ def mean_band(scores: ArrayLike, patients: ArrayLike | None = None) -> tuple[np.
 def _interval(found: Jackknife, bounded: bool = True) -> Interval:
     parts, mean = crossed.spread(found), found.values.mean()
     if not bounded:
-        return describe(found, parts, crossed.t_limits(mean, parts), "t")
+        return describe(found, parts, lambda: crossed.t_limits(mean, parts), "t")
     if mean < 0 or mean > 1:
         raise MetricError(f"the scores' mean is {mean:.6g}, outside 0..1; pass bounded=False.")
-    return describe(found, parts, crossed.wilson_limits(mean, parts, found.units))
+    return describe(found, parts, lambda: crossed.wilson_limits(mean, parts, found.units))

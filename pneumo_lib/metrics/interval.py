@@ -2,7 +2,7 @@
 
 from __future__ import annotations  # The library's page in the book shows them as they stand here.
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -73,12 +73,14 @@ class Interval:
         return cls(**{name: np.nan if value is None else value for name, value in values.items()})
 
 
-def describe(found: Jackknife, parts: Spread, limits: tuple[float, float], method: str = "Wilson") -> Interval:
-    """The Interval with these limits; without limits where patients are too few or, by Student's t, do not differ."""
+def describe(
+    found: Jackknife, parts: Spread, limits: Callable[[], tuple[float, float]], method: str = "Wilson"
+) -> Interval:
+    """The Interval with these limits, which are not called where patients are too few or, by Student's t, do not differ."""
     refused = refusal(found)
     if not refused and method == "t" and parts.variance <= crossed.NOTHING:
         refused = f"{found.over} do not vary"
-    low, high = (np.nan, np.nan) if refused else limits
+    low, high = (np.nan, np.nan) if refused else limits()
     seeds, patients = found.without.shape
     return Interval(
         value=float(found.values.mean()),

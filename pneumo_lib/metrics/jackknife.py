@@ -68,16 +68,14 @@ def of_ratio(
     numerator, denominator = _by_seed(numerator), _by_seed(denominator)
     if denominator.shape[1] != numerator.shape[1]:
         raise MetricError(f"{denominator.shape[1]} denominators for {numerator.shape[1]} images; pass one per image.")
+    codes, over = patient_codes(patients, numerator.shape[1])
     denominator = denominator.reshape(denominator.shape + (1,) * (numerator.ndim - denominator.ndim))
-    used = _where(where, numerator.shape[1]) & (np.moveaxis(denominator, 1, 0) != 0).reshape(
-        numerator.shape[1], -1
-    ).any(1)
+    used = np.moveaxis(denominator, 1, 0).reshape(len(codes), -1).any(axis=1) & _where(where, len(codes))
     if not used.any():
         raise MetricError("no image counts; pass at least one with a score (and a denominator above 0).")
     numerator, denominator = numerator[:, used], denominator[:, used]
     if np.isnan(numerator).any():
         raise MetricError("scores hold NaN; leave those images out with `where`.")
-    codes, over = patient_codes(patients, len(used))
     _, codes = np.unique(codes[used], return_inverse=True)
     top, bottom = _sums(numerator, codes), _sums(denominator, codes)
     top_all, bottom_all = top.sum(axis=1), bottom.sum(axis=1)
@@ -89,7 +87,7 @@ def of_auroc(score: ArrayLike, positive: ArrayLike, patients: ArrayLike | None =
     """The area under the ROC curve, as `detection.auroc` gives it.
 
     Args:
-        score: float (N,) or (S, N), such as `detection.max_probability`.
+        score: float (N,) or (S, N), such as `detection.top_probability`.
         positive: bool (N,).
         patients: as in `of_mean`.
 

@@ -55,7 +55,8 @@ def optimism(scores: ArrayLike, patients: ArrayLike | None = None, resamples: in
 
     A resample's own best point scores better there than on the original images; the mean of that excess is the optimism.
     From each resample's excess that of the original choice is taken, whose mean is 0: the estimate is steadier, never
-    negative, and 0 where there is nothing to choose.
+    negative, and 0 where there is nothing to choose. It falls short of the truth, by a factor of up to sqrt(1/2) where all
+    points are equally good: a resample shares its luck with the images that it is drawn from.
 
     Args:
         scores: float (N, K), score of each image at each grid point; float32 spares memory.

@@ -216,6 +216,15 @@ def test_largest_component_and_lesions_as_in_scikit_image(masks):
         assert found.predicted.item() == len(areas) and found.false_alarms.item() == len(areas) - touched
 
 
+def test_top_probability_by_hand():
+    maps = np.array([[[0.1, 0.9], [0.5, 0.3]], [[0, 0], [0, 0.2]]])
+    assert metrics.top_probability(maps, 0).tolist() == metrics.top_probability(maps).tolist() == [0.9, 0.2]
+    np.testing.assert_allclose(metrics.top_probability(iter(maps), 0.5), [0.7, 0.1], rtol=1e-15)
+    np.testing.assert_allclose(metrics.top_probability(maps, 1), [0.45, 0.05], rtol=1e-15)
+    with pytest.raises(MetricError, match="share is 5"):
+        metrics.top_probability(maps, 5)
+
+
 def test_bootstrap_interval_of_independent_images_as_in_scipy():
     values = np.random.default_rng(1).gamma(2, size=200)
     ours = metrics.bootstrap_interval(values, n=4000)
