@@ -10,7 +10,8 @@ This is the crossed bootstrap over seeds and patients without its biases. Drawin
 (1 - 1/G) patients + (1 - 1/S) seeds + (1 - 1/G) (1 - 1/S) interaction: of 3 seeds it sees two thirds of the variance between
 them, and its percentiles ignore that a variance from few seeds or patients is itself uncertain. The package rliable
 (Agarwal et al., *Deep reinforcement learning at the edge of the statistical precipice*, NeurIPS 2021) takes such percentiles
-over runs only, for given test images. `benchmarks/coverage.py` measures how often percentiles cover.
+over runs only, for given test images. On invented studies with 8, 20 and 60 patients the crossed percentiles cover the truth
+in 0.26 to 0.96 of the studies (median 0.90), the intervals here in 0.91 to 0.99 (0.96): `results/intervals/coverage.csv`.
 
 Here the variance belongs to Student's t with Satterthwaite's degrees of freedom: S - 1 for the seeds; for the patients what
 the kurtosis of their contributions leaves, at most G - 1, so that a mean that hangs on few patients has a wide interval. A
@@ -58,8 +59,8 @@ class Spread(NamedTuple):
 def spread(a: Jackknife, b: Jackknife | None = None) -> Spread:
     """The variance of a, or of a - b whose seeds are independent of each other.
 
-    With fewer than `MIN_SEEDS` seeds in an arm it is over patients only, for these seeds: where seeds differ more than
-    patients do, an interval over two seeds covers 0.90 at nominal 0.95.
+    With fewer than `MIN_SEEDS` seeds in an arm it is over patients only, for these seeds: where the part of seeds is ten
+    times that of patients, Satterthwaite's interval over 2 seeds covers 0.87 at nominal 0.95, over 3 0.92, over 6 0.945.
     """
     arms = [a] if b is None else [a, b]
     shifts = [arm.values[:, None] - arm.without for arm in arms]
