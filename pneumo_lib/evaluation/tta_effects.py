@@ -14,7 +14,6 @@ from pneumo_lib import metrics
 from pneumo_lib.evaluation import postprocessing, tta
 from pneumo_lib.evaluation.postprocessing import Thresholds
 from pneumo_lib.evaluation.transforms import TRANSFORMS
-from pneumo_lib.metrics import Interval
 
 NONE, ALL = "none", "all seven"
 SETS = (NONE, *TRANSFORMS, ALL)
@@ -102,8 +101,8 @@ def table(effects: Effects, positive: ArrayLike, groups: ArrayLike | None = None
             here, none = effects.dsc.loc[images, name].to_numpy(), effects.dsc.loc[images, NONE].to_numpy()
             some = len(here) > 0
             patients = None if groups is None else groups[images]
-            gain = metrics.paired_bootstrap(here, none, patients) if some else Interval(*[np.nan] * 3)
+            gain, low, high = metrics.paired_bootstrap(here, none, patients) if some else [np.nan] * 3
             row[f"{prefix}dsc"] = float(here.mean()) if some else np.nan
-            row |= {f"{prefix}gain": gain.mean, f"{prefix}gain_low": gain.low, f"{prefix}gain_high": gain.high}
+            row |= {f"{prefix}gain": gain, f"{prefix}gain_low": low, f"{prefix}gain_high": high}
         rows.append(row)
     return pd.DataFrame(rows)

@@ -1,7 +1,8 @@
-"""Metrics: overlap, detection, calibration, subgroups and their bootstrap intervals."""
+"""Metrics: overlap, detection and calibration, and intervals over patients and seeds."""
 
-from pneumo_lib.metrics.bootstrap import Interval, bootstrap_interval, bootstrap_statistic, paired_bootstrap
+from pneumo_lib.metrics.bootstrap import bootstrap_interval, bootstrap_statistic, paired_bootstrap
 from pneumo_lib.metrics.calibration import bin_counts, expected_calibration_error, reliability
+from pneumo_lib.metrics.convergence import ReachDifference, area_under_curve, compute_to_reach, reach_difference
 from pneumo_lib.metrics.detection import (
     AreaError,
     Lesions,
@@ -12,7 +13,18 @@ from pneumo_lib.metrics.detection import (
     lesions,
     sensitivity,
     specificity,
+    top_probability,
 )
+from pneumo_lib.metrics.differences import Difference, auroc_difference, holm, mean_difference, seed_difference
+from pneumo_lib.metrics.estimates import (
+    auroc_interval,
+    mean_band,
+    mean_interval,
+    proportion_interval,
+    ratio_interval,
+    statistic_interval,
+)
+from pneumo_lib.metrics.interval import Interval
 from pneumo_lib.metrics.overlap import (
     MetricError,
     dsc,
@@ -25,35 +37,59 @@ from pneumo_lib.metrics.overlap import (
     stepwise_iou,
     stepwise_iou_from_counts,
 )
+from pneumo_lib.metrics.power import Components, images_needed, seeds_needed
+from pneumo_lib.metrics.selection import Optimism, optimism, selection_gap
 from pneumo_lib.metrics.subgroups import attributes, subgroups
 
 __all__ = [
     "AreaError",
+    "Components",
+    "Difference",
     "Interval",
     "Lesions",
     "MetricError",
+    "Optimism",
+    "ReachDifference",
     "area_error",
+    "area_under_curve",
     "attributes",
     "auroc",
+    "auroc_difference",
+    "auroc_interval",
     "average_precision",
     "bin_counts",
     "empty_mask_baseline",
     "bootstrap_interval",
     "bootstrap_statistic",
+    "compute_to_reach",
     "dsc",
     "dsc_from_counts",
     "expected_calibration_error",
+    "holm",
+    "images_needed",
     "iou",
     "iou_from_counts",
     "largest_component_px",
     "lesions",
+    "mean_band",
+    "mean_difference",
+    "mean_interval",
+    "optimism",
     "paired_bootstrap",
     "pixel_counts",
     "positive_only",
+    "proportion_interval",
+    "ratio_interval",
+    "reach_difference",
     "reliability",
+    "seed_difference",
+    "seeds_needed",
+    "selection_gap",
     "sensitivity",
     "specificity",
+    "statistic_interval",
     "stepwise_iou",
     "stepwise_iou_from_counts",
     "subgroups",
+    "top_probability",
 ]

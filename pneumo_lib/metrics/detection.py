@@ -1,5 +1,6 @@
 """Is there a pneumothorax, where, and how large: detection by image and by lesion, and the error of the area."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import cv2
@@ -62,6 +63,26 @@ def average_precision(score: ArrayLike, positive: ArrayLike) -> float:
     found = np.cumsum(positive[order])[last_of_tie]
     called = np.arange(1, len(score) + 1)[last_of_tie]
     return float((found / called * np.diff(found, prepend=0)).sum() / positive.sum())
+
+
+def top_probability(probability: Iterable[np.ndarray], share: float = 0.01) -> np.ndarray:
+    """Mean probability of the highest pixels of each map: a score of the image before any threshold, for `auroc`.
+
+    Args:
+        probability: maps (H, W), such as an array (N, H, W) or a memory map; read one by one.
+        share: of the pixels, 0..1, rounded, at least one; 0: the maximum.
+
+    Returns:
+        float64 (N,).
+
+    Raises:
+        MetricError: share lies outside 0..1.
+
+    Source: our choice; the paper and the deck score masks only.
+    """
+    if not 0 <= share <= 1:
+        raise MetricError(f"share is {share}; pass one in 0..1, such as 0.01.")
+    return np.array([_mean_of_highest(np.ravel(p), max(round(share * p.size), 1)) for p in probability], np.float64)
 
 
 def largest_component_px(masks: np.ndarray) -> np.ndarray:
@@ -136,6 +157,10 @@ def area_error(predicted_px: ArrayLike, truth_px: ArrayLike, pixel_spacing_mm: A
     if spacing.shape not in ((2,), (*px.shape, 2)):
         raise MetricError(f"pixel_spacing_mm has shape {spacing.shape} for {px.shape} areas; pass (2,) or (N, 2).")
     return AreaError(px, px * spacing.prod(axis=-1) / 100)
+
+
+def _mean_of_highest(values: np.ndarray, n: int) -> float:
+    return np.partition(values, len(values) - n)[-n:].mean(dtype=np.float64)
 
 
 def _flags(predicted: ArrayLike, positive: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

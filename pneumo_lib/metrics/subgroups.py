@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from pneumo_lib.errors import MetricError
-from pneumo_lib.metrics.bootstrap import bootstrap_interval
+from pneumo_lib.metrics.estimates import mean_interval
 
 AGE_BANDS = (0, 18, 40, 60, 80, 121)
 """Years; each band holds its lower end. Ages above 120, `data.dicom.OLDEST_YEARS`, are typing errors: unknown."""
@@ -13,19 +13,18 @@ AGE_BANDS = (0, 18, 40, 60, 80, 121)
 UNKNOWN = "unknown"
 
 
-def subgroups(values: ArrayLike, index: pd.DataFrame, n: int = 2000, seed: int = 0) -> pd.DataFrame:
-    """Mean and bootstrap interval of a metric in every subgroup.
+def subgroups(values: ArrayLike, index: pd.DataFrame) -> pd.DataFrame:
+    """Mean and 95 % interval of a metric in every subgroup.
 
     Args:
-        values: float (N,), a metric of each image.
+        values: float (N,) in 0..1, a metric of each image.
         index: N rows in the same order; of the columns view, sex, age_years and mask_area_px those that are there are
-            used, and patient_id for the bootstrap.
-        n, seed: of the bootstrap.
+            used, and patient_id for the interval.
 
     Returns:
         DataFrame with columns attribute, group, n_images, n_positive (if mask_area_px is there), mean, low, high, and one
-        row a group that has images. The first row is attribute "all". Attribute "size" divides the images with a
-        pneumothorax into thirds by mask area.
+        row per group that has images; low and high are NaN in groups of fewer than `interval.MIN_PATIENTS` patients. The
+        first row is attribute "all". Attribute "size" divides the images with a pneumothorax into thirds by mask area.
 
     Raises:
         MetricError: another number of values than rows.
@@ -41,11 +40,10 @@ def subgroups(values: ArrayLike, index: pd.DataFrame, n: int = 2000, seed: int =
         codes, names = pd.factorize(labels, sort=True)
         for code, name in enumerate(names):
             here = codes == code
-            interval = bootstrap_interval(values[here], None if patients is None else patients[here], n, seed)
             row = {"attribute": attribute, "group": str(name), "n_images": int(here.sum())}
             if "mask_area_px" in index:
                 row["n_positive"] = int((index["mask_area_px"].to_numpy(np.float64, na_value=np.nan)[here] > 0).sum())
-            rows.append(row | interval._asdict())
+            rows.append(row | dict(zip(("mean", "low", "high"), mean_interval(values, patients, here), strict=True)))
     return pd.DataFrame(rows)
 
 

@@ -3,14 +3,18 @@
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.figure import Figure
 
 from pneumo_lib import atomic
 
 
 def interval_text(interval) -> str:
-    """`mean (low-high)` to three places, or a dash."""
-    return "–" if interval is None else "{:z.3f} ({:z.3f}–{:z.3f})".format(*interval)
+    """`mean (low-high)` to three places, `mean (–)` where it has no interval, or a dash where there is no number."""
+    if interval is None:
+        return "–"
+    value, low, high = interval
+    return f"{value:z.3f} (–)" if low is None or np.isnan(low) else f"{value:z.3f} ({low:z.3f}–{high:z.3f})"
 
 
 # Okabe and Ito's colours, told apart by colour-blind readers and on grey X-rays.

@@ -10,7 +10,6 @@ from pneumo_book import comparison, verdict
 from pneumo_lib import challenge, experiments, published, records
 from pneumo_lib.errors import RecordError
 from pneumo_lib.evaluation import scores
-from pneumo_lib.metrics import Interval
 
 
 def values(name: str, dsc: float, seed: int = 0) -> dict:
@@ -18,7 +17,7 @@ def values(name: str, dsc: float, seed: int = 0) -> dict:
     experiment = experiments.get(name, "demo")
     ways = {}
     for way, score in ((records.HEADLINE, dsc), (scores.AS_DECK, dsc + 0.01), (scores.BLANK, 0.75)):
-        interval = Interval(score, score - 0.05, score + 0.05)
+        interval = (score, score - 0.05, score + 0.05)
         ways[way] = {
             "binarization_threshold": 0.5,
             "removal_threshold": np.int64(64),
@@ -48,7 +47,7 @@ def values(name: str, dsc: float, seed: int = 0) -> dict:
         "transforms": ["flip"],
         "chosen": {"binarization_threshold": 0.5, "removal_threshold": 64, "score": dsc},
         "test": ways,
-        "optimism": Interval(0.01, 0.0, float("nan")),
+        "optimism": (0.01, 0.0, float("nan")),
     }
 
 
