@@ -5,60 +5,98 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pydicom
-from pydicom.encaps import get_frame
-from pydicom.errors import InvalidDicomError
-from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, JPEGBaseline8Bit
+from pydicom import uid
+from pydicom.tag import Tag
 
-from pneumo_lib.data import grayscale
+from pneumo_lib.data import dicom_values, grayscale
+from pneumo_lib.data.dicom_values import text
 from pneumo_lib.errors import DicomError
 
 OLDEST_YEARS = 120
 """Ages above are taken for typing errors: the challenge's own files say "152" and "413"."""
 
+LARGEST_PX = 2**26
+"""More pixels than any detector or film scanner writes (our choice): a header of a few bytes can ask for gigabytes."""
+
 _YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
-_HEADER_TAGS = [
-    "SOPClassUID", "SOPInstanceUID", "PatientSex", "PatientAge", "ViewPosition", "SeriesDescription", "PixelSpacing",
-    "ImagerPixelSpacing", "Rows",
-]  # fmt: skip
+_HEADER_TAGS = [Tag(keyword) for keyword in (
+    "SOPClassUID", "SOPInstanceUID", "Modality", "BodyPartExamined", "AnatomicRegionSequence", "ViewPosition",
+    "ViewCodeSequence", "SeriesDescription", "PatientSex", "PatientAge", "PixelSpacing", "ImagerPixelSpacing",
+    "NominalScannedPixelSpacing", "Rows", "BitsStored", "PixelRepresentation", "ModalityLUTSequence", "RescaleSlope",
+    "RescaleIntercept", "VOILUTSequence", "VOILUTFunction", "WindowCenter", "WindowWidth",
+)]  # fmt: skip
+
+_XRAY_CLASSES = {
+    uid.ComputedRadiographyImageStorage, uid.DigitalXRayImageStorageForPresentation,
+    uid.DigitalXRayImageStorageForProcessing, uid.SecondaryCaptureImageStorage,
+    uid.MultiFrameGrayscaleByteSecondaryCaptureImageStorage, uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+}  # fmt: skip
+_XRAY_MODALITIES = {"CR", "DX", "DR", "RG"}  # DR is not the standard's, but some devices write it
+_CHEST = re.compile("CHEST|THORAX|TORA[CX]|LUNG|BRUSTKORB|POITRINE")
+_SAYS_NOTHING = {"", "OT", "SC", "OTHER", "UNKNOWN", "UNSPECIFIED", "UNDEFINED", "NONE", "NULL", "N/A", "NA"}
+_FRONTAL = {"PA", "AP", "FRONTAL"}
+_OTHER_VIEWS = {
+    "LL", "RL", "LATERAL", "LLD", "RLD", "DECUBITUS", "LLO", "RLO", "LAO", "RAO", "LPO", "RPO", "OBLIQUE", "AXIAL",
+}  # fmt: skip
+_SAME_VIEW = {
+    "POSTEROANTERIOR": "PA", "ANTEROPOSTERIOR": "AP", "LAT": "LATERAL", "LLAT": "LL", "RLAT": "RL", "OBL": "OBLIQUE",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Header:
     """Header fields of one file; None or NaN where missing, unreadable or impossible.
 
-    `sex` is "M" or "F"; `view` "PA", "AP", "LL" or "RL"; `age_years` 0..120; `pixel_spacing_mm` the row spacing.
-    `age_impossible` tells an age that was there but is no human's from one that was not.
+    sex: "M" or "F".
+    age_years: 0..120; `age_impossible` distinguishes an age that no human has from a missing one.
+    view: "PA", "AP" or "FRONTAL"; "LL", "RL", "LATERAL" or another view that is not frontal.
+    row_spacing_mm, column_spacing_mm: distance between the centres of neighbouring rows and of neighbouring columns.
+    spacing_at_detector: it is measured at the detector, where the body's shadow is larger than the body. So it is if
+        only ImagerPixelSpacing (or NominalScannedPixelSpacing) is known or PixelSpacing repeats it.
+    sop_class: UID of the kind of object.
+    modality, body_part: in capitals, as the file has them.
+    ignored_hint: why display hints of the header are ignored, see `grayscale.display_problem`.
     """
 
-    sop_uid: str | None
-    sex: str | None
-    age_years: float
-    age_impossible: bool
-    view: str | None
-    pixel_spacing_mm: float
+    sop_uid: str | None = None
+    sex: str | None = None
+    age_years: float = math.nan
+    age_impossible: bool = False
+    view: str | None = None
+    row_spacing_mm: float = math.nan
+    column_spacing_mm: float = math.nan
+    spacing_at_detector: bool = False
+    sop_class: str | None = None
+    modality: str | None = None
+    body_part: str | None = None
+    ignored_hint: str | None = None
+
+    @property
+    def pixel_spacing_mm(self) -> float:
+        """Side of a square with the area of a pixel."""
+        if self.row_spacing_mm == self.column_spacing_mm:
+            return self.row_spacing_mm  # the root of its square may differ in the last digit
+        return math.sqrt(self.row_spacing_mm * self.column_spacing_mm)
 
 
 def read_image(path: str | Path) -> np.ndarray:
     """The X-ray of a DICOM file as uint8 (H, W), air dark (0) and bone bright, as a reader sees it.
 
-    Any transfer syntax that pydicom's installed plugins decode. Rescale, the first VOI window (or VOI LUT) and
-    MONOCHROME1 are applied; `grayscale.to_uint8` says how stored values become 0..255. 8-bit JPEG Baseline, which all
-    of the challenge's files are, is decoded by libjpeg-turbo through OpenCV, several times faster than pydicom's
-    default.
+    Any transfer syntax that pydicom's installed plugins decode. `dicom_values.pixels` says what is trusted where header
+    and data contradict each other, `grayscale.to_uint8` how stored values become 0..255.
 
     Raises:
-        DicomError: no DICOM, cut off, several frames, colour, no pixel data, or undecodable.
+        DicomError: not DICOM, cut off, several frames, colour, without pixel data, or undecodable.
     """
     path = Path(path)
     dataset = _read(path)
     try:
         _check_single_gray_frame(dataset, path)
-        stored = _fast_jpeg(dataset) if _is_plain_jpeg(dataset) else dataset.pixel_array
-        _check_shape(stored, dataset, path)
-        return grayscale.to_uint8(stored, dataset)
+        values, bits = dicom_values.pixels(dataset)
+        _check_shape(values, dataset, path)
+        return grayscale.to_uint8(values, bits, dataset)
     except DicomError:
         raise
     except (KeyboardInterrupt, SystemExit):
@@ -72,25 +110,55 @@ def read_image(path: str | Path) -> np.ndarray:
 def read_header(path: str | Path) -> Header:
     """Header fields of a DICOM file; the pixels are not read.
 
-    Values are parsed strictly from the raw bytes: no free text of the file comes back, except its SOP Instance UID.
+    Values are parsed strictly from the raw bytes; of free text only known words come back.
 
     Raises:
-        DicomError: no DICOM or unreadable.
+        DicomError: not DICOM or unreadable.
     """
     path = Path(path)
     dataset = _read(path, stop_before_pixels=True, specific_tags=_HEADER_TAGS)
-    age, impossible = parse_age(_text(dataset, "PatientAge"))
-    view = _text(dataset, "ViewPosition") or _text(dataset, "SeriesDescription").removeprefix("view:").strip()
-    sex = _text(dataset, "PatientSex")
-    uid = _text(dataset, "SOPInstanceUID")
+    age, impossible = parse_age(text(dataset, "PatientAge"))
+    sex = text(dataset, "PatientSex")
+    row, column, at_detector = _spacing(dataset)
     return Header(
-        sop_uid=uid if re.fullmatch(r"[\w.-]{1,64}", uid, re.ASCII) else None,
+        sop_uid=_uid(text(dataset, "SOPInstanceUID")),
         sex=sex if sex in ("M", "F") else None,
         age_years=age,
         age_impossible=impossible,
-        view=view if view in ("PA", "AP", "LL", "RL") else None,
-        pixel_spacing_mm=_spacing(_text(dataset, "PixelSpacing") or _text(dataset, "ImagerPixelSpacing")),
+        view=_view(dataset),
+        row_spacing_mm=row,
+        column_spacing_mm=column,
+        spacing_at_detector=at_detector,
+        sop_class=_uid(text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")),
+        modality=_term(text(dataset, "Modality")),
+        body_part=_term(text(dataset, "BodyPartExamined")) or _term(_meaning(dataset, "AnatomicRegionSequence")),
+        ignored_hint=grayscale.display_problem(dataset),
     )
+
+
+def frontal_chest(header: Header) -> tuple[bool | None, str]:
+    """Whether a header says that its file is a frontal chest X-ray, and why not.
+
+    Our choice of what passes: SOP class Computed Radiography, Digital X-Ray or Secondary Capture, modality CR, DX, DR
+    or RG, a body part that names chest, thorax or lung, view PA or AP.
+
+    Returns:
+        (True, ""): modality, body part and view all say so.
+        (False, reason): one of them says something else.
+        (None, reason): none says something else, but at least one says nothing.
+    """
+    if header.sop_class in uid.UID_dictionary and header.sop_class not in _XRAY_CLASSES:
+        return False, f"its SOP class is {uid.UID(header.sop_class).name}, not an X-ray image"
+    answers = {
+        "Modality": (header.modality, header.modality in _XRAY_MODALITIES, "CR, DX or RG"),
+        "BodyPartExamined": (header.body_part, bool(_CHEST.search(header.body_part or "")), "CHEST"),
+        "ViewPosition": (header.view, header.view in _FRONTAL, "PA or AP"),
+    }
+    for element, (value, passes, expected) in answers.items():
+        if value and not passes:
+            return False, f"its {element} is {value}, not {expected}"
+    silent = [element for element, (value, _, _) in answers.items() if not value]
+    return (None, f"its header lacks a usable {', '.join(silent)}") if silent else (True, "")
 
 
 def parse_age(text: str) -> tuple[float, bool]:
@@ -104,41 +172,32 @@ def parse_age(text: str) -> tuple[float, bool]:
 
 def _read(path: Path, **options) -> pydicom.Dataset:
     try:
-        try:
-            return pydicom.dcmread(path, **options)
-        except InvalidDicomError:
-            return _read_without_preamble(path, options)
+        dataset = pydicom.dcmread(path, force=True, **options)
     except OSError as error:
         raise DicomError(f"{path}: cannot be read ({error.strerror or error}); is it still there?") from error
-    except DicomError:
-        raise
     except Exception as error:  # a parser of untrusted bytes raises anything
-        raise DicomError(
-            f"{path}: is no readable DICOM file ({_short(error)}); get it again or leave it out."
-        ) from error
-
-
-def _read_without_preamble(path: Path, options: dict) -> pydicom.Dataset:
-    dataset = pydicom.dcmread(path, force=True, **options)
-    if "Rows" not in dataset and "SOPClassUID" not in dataset:
-        raise DicomError(f"{path}: is no DICOM file; give a .dcm file, or leave it out.")
-    if "TransferSyntaxUID" not in dataset.file_meta:
-        implicit, little = dataset.original_encoding
-        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+        raise DicomError(f"{path}: cannot be read as DICOM ({_short(error)}); get it again or leave it out.") from error
+    if dataset.preamble is None and "Rows" not in dataset and "SOPClassUID" not in dataset:
+        raise DicomError(f"{path}: is not a DICOM file; give a .dcm file, or leave it out.")
     return dataset
 
 
 def _check_single_gray_frame(dataset: pydicom.Dataset, path: Path) -> None:
-    if "PixelData" not in dataset:
-        raise DicomError(f"{path}: has no pixel data; it is cut off or no image, get it again or leave it out.")
-    if (frames := int(dataset.get("NumberOfFrames") or 1)) != 1:
+    if not dataset.get("PixelData"):
+        raise DicomError(f"{path}: has no pixel data; it is cut off or not an image: get it again or leave it out.")
+    if (frames := dicom_values.integer(dataset, "NumberOfFrames") or 1) != 1:
         raise DicomError(f"{path}: holds {frames} frames; a chest X-ray has one, leave the file out or split it.")
-    samples, photometric = dataset.get("SamplesPerPixel", 1), dataset.get("PhotometricInterpretation")
+    samples = dicom_values.integer(dataset, "SamplesPerPixel") or 1
+    photometric = text(dataset, "PhotometricInterpretation").upper()
     if samples != 1 or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise DicomError(
-            f"{path}: is a colour image or of an unknown kind ({samples} samples a pixel, {str(photometric)[:20]!r}); "
-            "give the grayscale original (MONOCHROME1 or MONOCHROME2)."
+            f"{path}: is a colour image or of an unknown kind (SamplesPerPixel {samples}, PhotometricInterpretation "
+            f"{photometric[:20]!r}); give the grayscale original (MONOCHROME1 or MONOCHROME2)."
+        )
+    rows, columns = (dicom_values.integer(dataset, keyword) or 0 for keyword in ("Rows", "Columns"))
+    if not 0 < rows * columns <= LARGEST_PX:
+        raise DicomError(
+            f"{path}: Rows is {rows} and Columns {columns}, which no X-ray has; the file is damaged, get it again."
         )
 
 
@@ -150,33 +209,54 @@ def _check_shape(stored: np.ndarray, dataset: pydicom.Dataset, path: Path) -> No
         )
 
 
-def _is_plain_jpeg(dataset: pydicom.Dataset) -> bool:
-    return dataset.file_meta.get("TransferSyntaxUID") == JPEGBaseline8Bit and dataset.BitsAllocated == 8
+def _spacing(dataset: pydicom.Dataset) -> tuple[float, float, bool]:
+    """Row and column spacing, and whether they are measured at the detector.
+
+    Reference: DICOM PS3.3 10.7.1.3: PixelSpacing that equals ImagerPixelSpacing is not corrected for magnification.
+    """
+    patient = _pair(dataset, "PixelSpacing")
+    detector = _pair(dataset, "ImagerPixelSpacing") or _pair(dataset, "NominalScannedPixelSpacing")
+    return (*(patient or detector or (math.nan, math.nan)), patient in (None, detector) and detector is not None)
 
 
-def _fast_jpeg(dataset: pydicom.Dataset) -> np.ndarray:
-    frame = get_frame(dataset.PixelData, 0, number_of_frames=1)
-    # libjpeg fills what is missing with gray and only prints a warning, so the end marker is looked for here.
-    if not frame.rstrip(b"\0").endswith(b"\xff\xd9"):
-        raise ValueError("the JPEG stream has no end")
-    image = cv2.imdecode(np.frombuffer(frame, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None or image.ndim != 2:
-        raise ValueError("no grayscale JPEG stream")
-    return image
+def _pair(dataset: pydicom.Dataset, keyword: str) -> tuple[float, float] | None:
+    """Two positive decimals, or one for both."""
+    values = dicom_values.decimals(dataset, keyword)[:2]
+    return (values[0], values[-1]) if values and all(value > 0 for value in values) else None
 
 
-def _text(dataset: pydicom.Dataset, keyword: str) -> str:
-    """Raw text of an element, without pydicom's validation: the challenge's own UIDs and ages do not pass it."""
-    if keyword not in dataset:
+def _view(dataset: pydicom.Dataset) -> str | None:
+    """The view that the first of three elements names; a description that names several, as a series may, says nothing."""
+    for named in (text(dataset, "ViewPosition"), _meaning(dataset, "ViewCodeSequence")):
+        if words := _view_words(named):
+            return min(words & _OTHER_VIEWS or (words if len(words) == 1 else {"FRONTAL"}))
+    words = _view_words(text(dataset, "SeriesDescription"))
+    return words.pop() if len(words) == 1 else None
+
+
+def _view_words(named: str) -> set[str]:
+    joined = re.sub(r"\b(ANTERO|POSTERO)[-_ ]?(ANTERIOR|POSTERIOR)\b", r"\1\2", named.upper())
+    return {_SAME_VIEW.get(word, word) for word in re.findall("[A-Z]+", joined)} & (_FRONTAL | _OTHER_VIEWS)
+
+
+def _meaning(dataset: pydicom.Dataset, keyword: str) -> str:
+    """What the first code of a sequence means, in words."""
+    try:
+        return text(dataset[keyword][0], "CodeMeaning")
+    except Exception:  # pydicom parses a sequence when it is asked for, and untrusted bytes raise anything
         return ""
-    value = dataset.get_item(keyword).value
-    return (value.decode("latin-1") if isinstance(value, bytes) else str(value or "")).strip(" \0")
 
 
-def _spacing(text: str) -> float:
-    """Row spacing of "row\\column"; NaN where it is no plain positive decimal."""
-    match = re.fullmatch(r"(\d{0,4}\.?\d{1,20}) *(\\.*)?", text, re.ASCII)
-    return (float(match[1]) or math.nan) if match else math.nan
+def _term(raw: str) -> str | None:
+    """A term in capitals; None where it says nothing or is made of other characters than terms are."""
+    term = raw.upper()
+    return (
+        term if re.fullmatch(r"[A-Z0-9][A-Z0-9 _/,.+-]{0,63}", term, re.ASCII) and term not in _SAYS_NOTHING else None
+    )
+
+
+def _uid(raw: str) -> str | None:
+    return raw if re.fullmatch(r"[\w.-]{1,64}", raw, re.ASCII) else None
 
 
 def _short(error: BaseException) -> str:

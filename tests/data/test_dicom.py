@@ -76,10 +76,10 @@ def test_big_endian(read, dicom_maker, picture_maker):
 @pytest.mark.parametrize("syntax", [uid.RLELossless, uid.JPEG2000Lossless])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_losslessly_compressed(read, dicom_maker, picture_maker, syntax, dtype):
-    pixels = picture_maker().astype(dtype)
-    dataset = dicom_maker(pixels, bits_stored=8 if dtype == np.uint8 else 12)
+    dataset = dicom_maker(picture_maker().astype(dtype), bits_stored=8 if dtype == np.uint8 else 12)
+    expected = read(dataset)
     dataset.compress(syntax, generate_instance_uid=False)
-    assert np.array_equal(read(dataset), pixels)
+    assert np.array_equal(read(dataset), expected)
 
 
 @pytest.mark.parametrize("syntax", [uid.JPEGLossless, uid.JPEGLosslessSV1])
@@ -101,8 +101,10 @@ def test_files_of_other_makers_agree_with_their_uncompressed_one(compressed):
 def test_jpeg_extended_12_bit():
     path = get_testdata_file("JPGExtended.dcm", download=False)
     stored = pydicom.dcmread(path).pixel_array.astype(float)
-    expected = (stored - stored.min()) / np.ptp(stored) * 255
-    assert np.abs(dicom.read_image(path) - expected).max() <= 0.51
+    leaving = stored.size // grayscale.OUTLIERS
+    low, high = np.sort(stored, axis=None)[[leaving, -1 - leaving]]
+    expected = np.clip((stored - low) / (high - low), 0, 1) * 255
+    assert np.abs(dicom.read_image(path) - expected).max() <= 0.5  # what rounding to whole grey levels may add
 
 
 def test_jpeg_baseline_takes_the_fast_way_and_agrees_with_pydicoms(tmp_path, dicom_maker, jpeg_maker, picture_maker):
@@ -233,11 +235,11 @@ def test_constant_frame(read, dicom_maker):
         ({"SamplesPerPixel": 3, "PhotometricInterpretation": "RGB"}, "colour"),
         ({"PhotometricInterpretation": "PALETTE COLOR"}, "colour"),
         ({"PhotometricInterpretation": "<script>alert(1)</script>"}, "colour"),
-        ({"WindowCenter": "1", "WindowWidth": "0"}, "window width 0"),
-        ({"WindowCenter": "1", "WindowWidth": "9", "VOILUTFunction": "CUBIC"}, "CUBIC"),
-        ({"WindowCenter": "1", "WindowWidth": "9", "RescaleSlope": "0"}, "RescaleSlope"),
-        ({"Rows": 5}, "pixel data"),
-        ({"BitsAllocated": 12}, "pixel data"),
+        ({"PhotometricInterpretation": ""}, "PhotometricInterpretation"),
+        ({"Rows": 5}, "PixelData has 12 bytes, but Rows 5, Columns 4 and BitsAllocated 8 ask for 20"),
+        ({"Rows": 0}, "Rows is 0 and Columns 4"),
+        ({"Columns": None}, "Rows is 3 and Columns 0"),
+        ({"Rows": 65535, "Columns": 65535}, "Rows is 65535 and Columns 65535"),
     ],
 )
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -326,7 +328,7 @@ class Panic(BaseException):
 
 @pytest.mark.parametrize(("raised", "seen"), [(Panic, DicomError), (KeyboardInterrupt, KeyboardInterrupt)])
 def test_a_decoder_that_panics(read, dicom_maker, monkeypatch, raised, seen):
-    def fail(stored, dataset):
+    def fail(*arguments):
         raise raised("index out of bounds")
 
     monkeypatch.setattr(grayscale, "to_uint8", fail)
@@ -347,7 +349,10 @@ def test_header_as_the_challenge_writes_it(tmp_path, dicom_maker):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         header = dicom.read_header(path)
-    assert header == Header("ID_004d6fbb6", "M", 62.0, False, "AP", 0.139)
+    assert header == Header(
+        "ID_004d6fbb6", "M", 62.0, view="AP", row_spacing_mm=0.139, column_spacing_mm=0.14,
+        sop_class=uid.SecondaryCaptureImageStorage,
+    )  # fmt: skip
 
 
 def test_missing_fields_are_none(tmp_path, dicom_maker):
