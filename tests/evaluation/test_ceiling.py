@@ -113,6 +113,7 @@ def test_published_ceiling_is_the_known_one():
     _assert_known(found.loc[3072], 0.8500, 0.8455, 0.3230, 0.667)
     # Raising R-TH removes more components, so no score of a perfect predictor can rise.
     assert (np.diff(found[["dsc", "stepwise_iou", "positive_dsc"]], axis=0) <= 0).all()
+    assert pd.read_csv(RESULTS / "areas.csv", encoding="utf-8")["components"].sum() == 3805
     baseline = pd.read_csv(RESULTS / "baseline.csv", encoding="utf-8").set_index("images")
     assert baseline["baseline"].unique() == pytest.approx([9378 / 12047], abs=5.1e-7)
     assert baseline.loc[[1205, 1830], "error_95"].tolist() == pytest.approx([0.023, 0.019], abs=5e-4)
