@@ -1,7 +1,8 @@
-// A line chart as SVG: pneumoChart(svg, {x, y, xTicks, yTicks, xLabel, lines, cursor, level, band}).
-// x and y are [lowest, highest]; a line is {name, points: [[x, y], ...]} and is styled by its name (think.css);
-// level is a horizontal line {value, error}, drawn dashed with a band of +- error; cursor is an x.
-window.pneumoChart = (svg, { x, y, xTicks, yTicks, xLabel, lines, cursor, level, logarithmic = false, bars = [] }) => {
+// A line chart as SVG: pneumoChart(svg, {x, y, xTicks, yTicks, xLabel, lines, cursor, level, dividers, bars}).
+// x and y are [lowest, highest]; a line is {name, points: [[x, y], ...]} with dots of the same form if it has any, and is
+// styled by its name (think.css); level is a horizontal line {value, error}, drawn dashed with a band of +- error; cursor is
+// an x, dividers are several.
+window.pneumoChart = (svg, { x, y, xTicks, yTicks, xLabel, lines, cursor, level, logarithmic = false, bars = [], dividers = [] }) => {
   const WIDTH = 460, HEIGHT = 270, LEFT = 54, RIGHT = 30, TOP = 12, BOTTOM = 50;
   const scaled = logarithmic ? Math.log2 : (value) => value;
   const px = (value) => LEFT + ((scaled(value) - scaled(x[0])) / (scaled(x[1]) - scaled(x[0]))) * (WIDTH - LEFT - RIGHT);
@@ -18,8 +19,13 @@ window.pneumoChart = (svg, { x, y, xTicks, yTicks, xLabel, lines, cursor, level,
     const [high, low] = [level.value + level.error, level.value - level.error].map((value) => py(Math.max(y[0], Math.min(y[1], value))));
     parts.push(`<rect class="band" x="${LEFT}" width="${WIDTH - LEFT - RIGHT}" y="${high}" height="${low - high}"/>`, across(level.value, "level"));
   }
-  if (cursor !== undefined) parts.push(`<line class="cursor" x1="${px(cursor)}" x2="${px(cursor)}" y1="${TOP}" y2="${HEIGHT - BOTTOM}"/>`);
-  for (const { name, points } of lines) parts.push(`<path class="${name}" d="${path(points)}"/>`);
+  const upright = (value, kind) => parts.push(`<line class="${kind}" x1="${px(value)}" x2="${px(value)}" y1="${TOP}" y2="${HEIGHT - BOTTOM}"/>`);
+  for (const value of dividers) upright(value, "divider");
+  if (cursor !== undefined) upright(cursor, "cursor");
+  for (const { name, points, dots = [] } of lines) {
+    parts.push(`<path class="${name}" d="${path(points)}"/>`);
+    parts.push(...dots.map(([a, b]) => `<circle class="${name}" cx="${px(a)}" cy="${py(b)}" r="5"/>`));
+  }
   svg.setAttribute("viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
   svg.innerHTML = parts.join("");
 };

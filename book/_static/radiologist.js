@@ -9,7 +9,7 @@
   const element = (tag, properties = {}) => Object.assign(document.createElement(tag), properties);
   const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 
-  // The challenge's run-length code: pairs "gap length" down the columns; "-1" is the empty mask.
+  // The challenge's run-length encoding: pairs "gap length" down the columns; "-1" is the empty mask.
   function decode(code) {
     const mask = new Uint8Array(pixels), numbers = code === "-1" ? [] : code.split(" ").map(Number);
     let at = 0;
@@ -32,7 +32,12 @@
   }
 
   const TRUE = [230, 159, 0], MARK = [86, 180, 233], NETWORK = [204, 121, 167];
-  const edge = (mask, i) => mask[i] && (i % side === 0 || i % side === side - 1 || !mask[i - 1] || !mask[i + 1] || !mask[i - side] || !mask[i + side]);
+  // Two pixels wide, since the pictures are shown smaller at the end.
+  const outside = (mask, u, v) => u < 0 || v < 0 || u >= side || v >= side || !mask[v * side + u];
+  function edge(mask, i) {
+    const u = i % side, v = Math.floor(i / side);
+    return mask[i] && [1, 2].some((d) => [[d, 0], [-d, 0], [0, d], [0, -d]].some(([x, y]) => outside(mask, u + x, v + y)));
+  }
   function draw(canvas, one, { crosshair, solved } = {}) {
     canvas.width = canvas.height = side;
     const context = canvas.getContext("2d", { willReadFrequently: true });
@@ -121,7 +126,7 @@
     const positive = results.filter((one) => one.positive), negative = results.filter((one) => !one.positive);
     const alarms = negative.filter((one) => one.called).length, within = mean(positive.map((one) => one.dsc));
     return {
-      "found (sensitivity)": `${positive.filter((one) => one.found).length} of ${positive.length}`,
+      "sensitivity": `${positive.filter((one) => one.found).length} of ${positive.length}`,
       "false positives": `${alarms} of ${negative.length}`,
       "mean DSC": mean(results.map((one) => one.dsc)).toFixed(4),
       "positive-only DSC": within.toFixed(4),
@@ -129,8 +134,8 @@
     };
   }
   function verdict({ positive, called, found, dsc }) {
-    if (!positive) return called ? "no pneumothorax: false positive" : "no pneumothorax: true negative";
-    return found ? `found, DSC ${dsc.toFixed(2)}` : called ? "marked elsewhere: missed" : "missed";
+    if (!positive) return called ? "false positive" : "true negative";
+    return found ? `true positive, DSC ${dsc.toFixed(2)}` : called ? "marked elsewhere, false negative" : "false negative";
   }
 
   function report() {
@@ -144,7 +149,7 @@
     }));
     $("gallery").replaceChildren(...cases.map((one, k) => {
       const figure = element("figure"), view = element("canvas");
-      const kind = own[k].positive ? `${one.kind}, ${one.side}: ` : "";
+      const kind = own[k].positive ? `${one.kind}, ${one.side}: ` : "no pneumothorax: ";
       const text = `${k + 1}. ${kind}${verdict(own[k])}${network ? `; network: ${verdict(its[k])}` : ""}`;
       draw(view, one, { solved: true });
       view.setAttribute("role", "img");

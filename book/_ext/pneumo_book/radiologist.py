@@ -7,8 +7,8 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from pneumo_book.think import write_script
 
+from pneumo_book.think import write_script
 from pneumo_lib.data import phantom, resize, rle
 from pneumo_lib.data.phantom.cohort import case
 
@@ -19,7 +19,7 @@ IMAGES = {True: 10, False: 10}
 """How many images with and without a pneumothorax are shown."""
 
 SIZE = 448
-QUALITY = 90
+QUALITY = 88
 """Of the WebP pictures, 0..100; high, because a pleural line is one or two pixels wide."""
 
 LABEL = "Phantoms (synthetic X-rays)"
@@ -42,8 +42,8 @@ def bundle(predict: Predict | None = None, network: str | None = None) -> dict:
 
     Returns:
         `label`, `size` (pixels along a side of the pictures), `network` and `images`, one dict per image: `picture` (a
-        data URL), `truth` (run-length code at `size`), `kind` and `side` of the pneumothorax, "" without one, and
-        `predicted`, the network's mask as run-length code, or None.
+        data URL), `truth` (run-length encoded at `size`), `kind` and `side` of the pneumothorax, "" without one, and
+        `predicted`, the network's mask in the same encoding, or None.
     """
     shown = [_image(index, predict) for index in chosen()]
     return {"label": LABEL, "size": SIZE, "network": network if predict else None, "images": shown}

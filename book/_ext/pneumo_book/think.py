@@ -1,17 +1,51 @@
-"""Data of the pages to think with, each as a small script: a page opened from a folder may run scripts, not read files."""
+"""Sphinx extension for the pages to think with: their data, each as a small script, and the quiz.
+
+A page that is opened from a folder may run scripts but not read files, so data are scripts too.
+"""
 
 import json
 from pathlib import Path
 
 import pandas as pd
+from sphinx.errors import ExtensionError
 
-from pneumo_lib import atomic
+from pneumo_book import quiz
+from pneumo_lib import atomic, paths
+
+COMMITTED = ("motion-data.js", "radiologist-data.js")
+"""Scripts in `results/`, written by `python -m pneumo_book.think_data`."""
+
+
+def setup(app) -> dict:
+    """Sphinx's entry point."""
+    app.connect("config-inited", lambda app, config: write(Path(app.srcdir) / "book", paths.home() / "results"))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def write(book: Path, results: Path) -> None:
+    """Writes the data and the quiz below `book/generated`, from the committed results and `book/think/quiz.yml`.
+
+    Raises:
+        ExtensionError: committed data are missing; says how to make them.
+    """
+    static = book / "generated" / "static"
+    write_ceiling(static / "ceiling-data.js", results / "challenge-masks")
+    for name in COMMITTED:
+        if not (results / name).is_file():
+            command = "PYTHONPATH=book/_ext python -m pneumo_book.think_data"
+            raise ExtensionError(f"{paths.shown(results / name)} is missing; make it with: {command}")
+        _update(static / name, (results / name).read_text(encoding="utf-8"))
+    _update(book / "generated" / "quiz.html", quiz.render(quiz.read(book / "think" / "quiz.yml")))
 
 
 def write_script(path: Path, name: str, values: dict) -> None:
     """Writes a script that sets `window.<name>` to plain values, unless the file holds it already."""
-    text = f"window.{name} = {json.dumps(values, separators=(',', ':'), allow_nan=False)};\n"
+    _update(path, f"window.{name} = {json.dumps(values, separators=(',', ':'), allow_nan=False)};\n")
+
+
+def _update(path: Path, text: str) -> None:
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic.replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 
