@@ -31,6 +31,9 @@ def write_project(folder: Path) -> None:
         shutil.copy(REPOSITORY / name, folder / name)
     for name in ("pneumo_lib", "notebooks"):
         (folder / name).symlink_to(REPOSITORY / name)
+    shutil.copytree(REPOSITORY / "results" / "challenge-masks", folder / "results" / "challenge-masks")
+    for name in ("motion-data.js", "radiologist-data.js"):
+        shutil.copy(REPOSITORY / "results" / name, folder / "results" / name)
     write_runs(folder / "runs" / "phantom-demo")
     write_runs(folder / "results" / "phantom-demo", seeds=(0, 1), notebooks=False)
     change(folder / "results" / "phantom-demo" / "exp1" / "seed0")

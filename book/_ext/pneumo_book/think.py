@@ -1,0 +1,77 @@
+"""Sphinx extension for the pages to think with: their data, each as a small script, and the quiz.
+
+A page that is opened from a folder may run scripts but not read files, so data are scripts too.
+"""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+from sphinx.errors import ExtensionError
+
+from pneumo_book import quiz
+from pneumo_lib import atomic, paths
+
+COMMITTED = ("motion-data.js", "radiologist-data.js")
+"""Scripts in `results/`, written by `python -m pneumo_book.think_data`."""
+
+
+def setup(app) -> dict:
+    """Sphinx's entry point."""
+    app.connect("config-inited", lambda app, config: write(Path(app.srcdir) / "book", paths.home() / "results"))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def write(book: Path, results: Path) -> None:
+    """Writes the data and the quiz below `book/generated`, from the committed results and `book/think/quiz.yml`.
+
+    Raises:
+        ExtensionError: committed data are missing; says how to make them.
+    """
+    static = book / "generated" / "static"
+    write_ceiling(static / "ceiling-data.js", results / "challenge-masks")
+    for name in COMMITTED:
+        if not (results / name).is_file():
+            command = "PYTHONPATH=book/_ext python -m pneumo_book.think_data"
+            raise ExtensionError(f"{paths.shown(results / name)} is missing; make it with: {command}")
+        _update(static / name, (results / name).read_text(encoding="utf-8"))
+    _update(book / "generated" / "quiz.html", quiz.render(quiz.read(book / "think" / "quiz.yml")))
+
+
+def write_script(path: Path, name: str, values: dict) -> None:
+    """Writes a script that sets `window.<name>` to plain values, unless the file holds it already."""
+    _update(path, f"window.{name} = {json.dumps(values, separators=(',', ':'), allow_nan=False)};\n")
+
+
+def _update(path: Path, text: str) -> None:
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with atomic.replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def write_ceiling(path: Path, folder: Path) -> None:
+    """The script of the ceiling's page, from the tables of `results/challenge-masks`."""
+    write_script(path, "pneumoCeiling", ceiling_data(folder))
+
+
+def ceiling_data(folder: Path) -> dict:
+    """Plain values for ceiling.js from the three tables that `pneumo_lib.evaluation.ceiling.write` leaves in a folder.
+
+    The baseline's error is that of the first sample, a 10 % hold-out: half its 95 % interval.
+    """
+    curve, areas, baseline = (
+        pd.read_csv(folder / f"{name}.csv", encoding="utf-8") for name in ("ceiling", "areas", "baseline")
+    )
+    sample = baseline.iloc[0]
+    return {
+        "removal": curve["removal_threshold"].tolist(),
+        "dsc": curve["dsc"].tolist(),
+        "stepwise": curve["stepwise_iou"].tolist(),
+        "positive": curve["positive_dsc"].tolist(),
+        "erased": curve["erased"].tolist(),
+        "areas": areas[["from_px", "to_px", "components"]].to_numpy().tolist(),
+        "baseline": float(sample["baseline"]),
+        "error": float(sample["error_95"]),
+        "images": int(sample["images"]),
+    }

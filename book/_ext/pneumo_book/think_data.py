@@ -1,0 +1,21 @@
+"""Writes the data of the pages to think with that need a trained network: `python -m pneumo_book.think_data`.
+
+Trains exp4 on phantoms at the demo profile (about five minutes on two idle CPU cores) and writes
+`results/motion-data.js` and `results/radiologist-data.js`; run it again when the phantom or the method changes.
+"""
+
+from pneumo_book import motion, radiologist
+from pneumo_lib import paths, runs
+
+
+def main() -> None:
+    run = runs.start("exp4", profile="demo")
+    recording = motion.record(run, paths.home() / "runs" / "think" / "exp4")
+    results = paths.home() / "results"
+    motion.write(results / "motion-data.js", recording)
+    network = f"{run.experiment.name}, {run.label}, {run.experiment.image_size} pixels"
+    radiologist.write(results / "radiologist-data.js", motion.predictor(recording), network)
+
+
+if __name__ == "__main__":
+    main()
