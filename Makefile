@@ -4,6 +4,7 @@ DATA ?= phantom
 PROFILE ?= demo
 SEED ?= 0
 CORES ?= 2
+CONSTRAINT ?= constraints.txt
 
 BIN := .venv/bin
 # What the graph starts finds the same environment.
@@ -26,7 +27,7 @@ install: .venv/installed  ## make .venv with the tested versions of everything
 	  { echo "$(PYTHON) is too old or missing; say which to use: make PYTHON=python3.11 (or newer)"; exit 1; }
 	@echo "Installing into .venv (PyTorch and its libraries: several GB, a few minutes) ..."
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[book,test]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINT) --editable '.[book,test]'
 	@touch $@
 
 book: .venv/installed  ## write the phantom, run exp1..exp5 and build the book
@@ -46,6 +47,7 @@ test: .venv/installed  ## run the tests
 lint: .venv/installed  ## check style, and that notebooks and their sources agree
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -q -p no:xdist -p no:cacheprovider tests/notebooks/test_sources.py -k agree
 
 links: .venv/installed  ## check the book's links to other sites (needs a network)
 	$(BIN)/jupyter-book build . --path-output book --builder linkcheck --keep-going -q

@@ -1,6 +1,7 @@
 """What all figures share: colours, and how a figure is made."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,7 +22,7 @@ def interval_text(interval) -> str:
 TRUE, PREDICTED, NEUTRAL = "#E69F00", "#56B4E9", "#009E73"
 
 
-def subplots(*args, **kwargs) -> tuple[Figure, object]:
+def subplots(*args, **kwargs) -> tuple[Figure, Any]:
     """`pyplot.subplots`, constrained layout, with a figure that a notebook shows once: where a cell ends with it.
 
     Figures that pyplot keeps are shown a second time at the end of the cell, and are never freed.
