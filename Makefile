@@ -56,8 +56,8 @@ notebooks: .venv/installed  ## make notebooks/*.ipynb from their sources, notebo
 	$(BIN)/jupytext --quiet --to ipynb --update notebooks/*.py
 
 results: .venv/installed  ## publish the records of the demo runs in results/ and in the README
-	$(BIN)/python -m pneumo_lib.records runs/phantom-demo results/phantom-demo
-	$(BIN)/python -m pneumo_book.readme
+	$(BIN)/pneumo publish runs/phantom-demo results/phantom-demo
+	PYTHONPATH=book/_ext $(BIN)/python -m pneumo_book.readme
 
 clean:  ## delete the built book and the runs (not .venv, not data/)
 	rm -rf book/_build book/runs runs/* .snakemake

@@ -40,7 +40,7 @@ BOOK = [path for folder in ("book", "results") for path in Path(folder).rglob("*
 BOOK += [Path("_config.yml"), Path("_toc.yml"), *Path("pneumo_lib").rglob("*.py")]
 # At the paper's scale a sweep fills a machine; at the others it is mostly imports, and two run side by side.
 EVALUATION_CORES = workflow.cores if PROFILE == "paper" else 1
-NOTEBOOK = "python -m pneumo_lib.notebook {input.source} {output} -p exp {wildcards.exp} " + COMMON
+NOTEBOOK = "pneumo notebook {input.source} {output} -p exp {wildcards.exp} " + COMMON
 
 
 wildcard_constraints:
@@ -80,7 +80,7 @@ rule data:
         f"{HERE}/data.ipynb",
     threads: workflow.cores
     shell:
-        "python -m pneumo_lib.notebook {input.source} {output} " + COMMON.replace(f"-p seed {SEED} ", "")
+        "pneumo notebook {input.source} {output} " + COMMON.replace(f"-p seed {SEED} ", "")
 
 
 # The weights are no outputs: Snakemake deletes outputs before it runs a job again, and a training that was cut off, or is

@@ -1,10 +1,9 @@
-"""Runs a notebook with parameters, strictly: `python -m pneumo_lib.notebook notebooks/train.ipynb out.ipynb -p exp exp4`.
+"""Runs a notebook with parameters, strictly: `pneumo notebook notebooks/train.ipynb out.ipynb -p exp exp4`.
 
 As papermill does, with three differences: an unknown parameter or a value of another type than the default's stops before
 anything runs, the output appears only when the notebook has ended well, and an error is one sentence.
 """
 
-import argparse
 import re
 import sys
 import tempfile
@@ -17,7 +16,7 @@ from tqdm import tqdm
 from traitlets.config import Config
 
 from pneumo_lib import atomic
-from pneumo_lib.errors import NotebookError, PneumoError
+from pneumo_lib.errors import NotebookError
 
 
 def parameters_of(notebook: Path) -> dict[str, dict]:
@@ -102,22 +101,3 @@ class _Relay:
 
     def flush(self) -> None:
         sys.stderr.flush()
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; the exit status is 1 after an error, which is printed as one sentence."""
-    parser = argparse.ArgumentParser(prog="python -m pneumo_lib.notebook", description=__doc__.partition("\n")[0])
-    parser.add_argument("notebook", type=Path)
-    parser.add_argument("output", type=Path)
-    parser.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters")
-    options = parser.parse_args(arguments)
-    try:
-        run(options.notebook, options.output, dict(options.parameters))
-    except PneumoError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

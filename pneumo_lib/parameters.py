@@ -1,10 +1,47 @@
 """The parameters of notebooks and commands, and the checks of what a user types."""
 
+from dataclasses import dataclass
+
 from pneumo_lib import paths
 from pneumo_lib.errors import ParameterError, SweepError, TtaError, WeightsError
 from pneumo_lib.evaluation.postprocessing import RULES
 from pneumo_lib.evaluation.transforms import TRANSFORMS
 from pneumo_lib.model.weights import InitialWeights
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of notebooks and commands: its type is its default's, `meaning` its help."""
+
+    default: str | int | bool
+    meaning: str
+
+
+PARAMETERS = {
+    "exp": Parameter("exp4", "exp1 ... exp5, or a variant: exp3-own, exp5-text"),
+    "data": Parameter("phantom", "phantom, or the folder of a copy of SIIM-ACR"),
+    "profile": Parameter("demo", "paper (hours on a GPU), half (hours on two cores), demo (minutes), smoke (seconds)"),
+    "seed": Parameter(0, "of weights, order and augmentation; another seed is a repeat"),
+    "split": Parameter("auto", "patient, deck, follow-up; auto: patient where patients are known, else deck"),
+    "patients": Parameter("", "CSV of image ids and NIH file names; empty: the data set's own, if it has one"),
+    "weights": Parameter("auto", "imagenet, none (random), or a .safetensors file; auto: as the profile says"),
+    "accumulate": Parameter(1, "forward passes a step, where a batch does not fit into memory"),
+    "precision": Parameter("auto", "32 (float32), bf16 (mixed); auto: bf16 where the device has instructions for it"),
+    "force": Parameter(False, "train from the beginning although weights are there"),
+    "tta": Parameter("flip", "with commas: flip, contrast, brightness, crop, elastic, grid, optical; or none"),
+    "rule": Parameter(
+        "component", "of removal: component (the deck), mask (the follow-up code), triplet (the first place)"
+    ),
+    "tta_table": Parameter(
+        True, "measure what each augmentation adds: 8 forward passes an image, hours for paper without a GPU"
+    ),
+}
+"""Every parameter of notebooks/train, sweep and test and of the commands of the same names."""
+RUN = ("exp", "data", "profile", "seed", "split", "patients")
+"""The parameters that name a run."""
+TRAIN = (*RUN, "weights", "accumulate", "precision", "force")
+SWEEP = (*RUN, "tta", "rule")
+TEST = (*RUN, "tta_table")
 
 
 def checked_weights(name: str) -> InitialWeights | None:

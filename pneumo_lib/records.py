@@ -4,7 +4,6 @@ import json
 import platform
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -217,8 +216,3 @@ def without_ids(per_image: pd.DataFrame) -> pd.DataFrame:
     patients = pd.Series(pd.factorize(per_image["patient_id"])[0] + 1, index=per_image.index)
     per_image = per_image.drop(columns=["view", "sex", "age_band"], errors="ignore")
     return per_image.assign(image_id=range(1, len(per_image) + 1), patient_id=patients.where(patients > 0))
-
-
-if __name__ == "__main__":
-    for path in publish(Path(sys.argv[1]), Path(sys.argv[2])):
-        print(f"{path} ({path.stat().st_size / 1000:.0f} kB)")

@@ -161,3 +161,30 @@ def start(
             raise ParameterError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")
     opened = dataset.open_dataset(data, profiles.get(profile), split, patients)
     return Run(experiment, opened, seed, parameters.checked_weights(weights))
+
+
+def overview(data: str = dataset.PHANTOM, profile: str = "demo") -> pd.DataFrame:
+    """The runs on a data set with a profile, one row each: experiment, seed, and which steps are done.
+
+    Raises:
+        ParameterError: a wrong value.
+    """
+    base = start(data=data, profile=profile)
+    rows = []
+    for folder in sorted(base.folder.parent.parent.glob("*/seed*")):
+        if folder.parent.name not in (*experiments.EXPERIMENTS, *experiments.VARIANTS):
+            continue
+        seed = int(folder.name.removeprefix("seed"))
+        run = Run(experiments.get(folder.parent.name, profile), base.dataset, seed)
+        size = sum(path.stat().st_size for path in folder.glob("*") if path.is_file()) / 1e6
+        done = {
+            "trained": run.final_weights.is_file(),
+            "swept": (folder / "thresholds.json").is_file(),
+            "tested": (folder / "record.json").is_file(),
+        }
+        rows.append(
+            {"experiment": run.experiment.name, "seed": seed}
+            | {step: "yes" if there else "no" for step, there in done.items()}
+            | {"MB": round(size, 1)}
+        )
+    return pd.DataFrame(rows)

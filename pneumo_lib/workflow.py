@@ -1,19 +1,21 @@
-"""What the sweep and the test share: a run's finished model, its predictions and its chosen thresholds."""
+"""The steps of a run as functions, and what the notebooks of sweep and test share: model, predictions, thresholds."""
 
 import numpy as np
 import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
-from pneumo_lib import metrics
-from pneumo_lib.evaluation import explorer_data, postprocessing, tta, tta_effects
+from pneumo_lib import metrics, parameters, records, training
+from pneumo_lib.evaluation import explorer_data, measures, postprocessing, scores, sweep, tta, tta_effects
 from pneumo_lib.evaluation.inference import InferenceNetwork, predict_to
 from pneumo_lib.evaluation.postprocessing import Thresholds
 from pneumo_lib.evaluation.sweep_result import Counts
 from pneumo_lib.metrics import pixel_counts
 from pneumo_lib.model import unet, weights
+from pneumo_lib.records import Record
 from pneumo_lib.report import style, xray_figures
 from pneumo_lib.runs import Run
+from pneumo_lib.training.two_stage import TrainingResult
 
 
 def model(run: Run) -> torch.nn.Module:
@@ -87,3 +89,70 @@ def first_predictions(run: Run, n: int = 6) -> Figure:
     predicted = tta.predict(model(run), images) > np.float32(run.experiment.binarization_threshold)
     titles = [f"DSC {value:.2f}" for value in metrics.dsc(predicted, truth)]
     return xray_figures.gallery(images, truth, predicted, titles, f"{run.experiment.name}, validation, {run.label}")
+
+
+def train_run(run: Run, accumulate: int = 1, precision: str = "auto", force: bool = False) -> TrainingResult:
+    """Trains all stages of a run, or finds them finished; see `training.train` for the arguments and errors."""
+    first = run.first_stage()
+    return training.train(
+        run.experiment,
+        run.dataset,
+        run.folder,
+        run.seed,
+        first,
+        force,
+        initial=run.initial,
+        accumulate=accumulate,
+        precision=precision,
+    )
+
+
+def sweep_run(run: Run, tta: str = "flip", rule: str = "component") -> Thresholds:
+    """Chooses the thresholds of a trained run on its validation images, and writes them to its folder.
+
+    Raises:
+        TtaError, SweepError: a wrong value.
+        StepError: not trained yet; says how.
+    """
+    transforms, rule = parameters.checked_transforms(tta), parameters.checked_rule(rule)
+    probability, truth = predict(run, "validation", transforms)
+    grid = postprocessing.removal_grid(run.experiment.image_size, rule)
+    chosen = sweep.sweep(probability, truth, removal_thresholds=grid, rule=rule).best("dsc")
+    postprocessing.save_thresholds(run.folder, chosen, transforms)
+    return chosen
+
+
+def test_run(run: Run, tta_table: bool = True) -> Record:
+    """Scores a run on its test images with the thresholds chosen on validation, and writes its record and pictures.
+
+    Raises:
+        StepError: not trained or not swept yet; says how.
+    """
+    chosen, transforms = load_thresholds(run)
+    probability, truth = predict(run, "test", transforms)
+    part = run.dataset.part("test", run.experiment.image_size)
+    predicted = postprocessing.apply(probability, *chosen[:2], chosen.rule)
+    per_image = measures.per_image(part, predicted, truth)
+    kinds = xray_figures.pick(per_image)
+    shown = list(kinds.values())
+    titles = [f"{title}\nDSC {per_image['dsc'][row]:.2f}" for title, row in kinds.items()]
+    label = f"{run.experiment.name}, test, {run.label}"
+    gallery = xray_figures.gallery(part.images[part.rows[shown]], truth[shown], predicted[shown], titles, label)
+    save_pictures(run, gallery, probability, truth, chosen)
+    grid = postprocessing.removal_grid(run.experiment.image_size, chosen.rule)
+    result = sweep.sweep(probability, truth, removal_thresholds=grid, rule=chosen.rule)
+    unfiltered = counts_without_removal(run, probability, truth)
+    gain = gain_of_tta(run, truth, chosen, wanted=tta_table)
+    trained = run.trained()
+    measured = {
+        "stages": trained.stages,
+        "transforms": transforms,
+        "chosen": chosen._asdict(),
+        "test": scores.compare(result, unfiltered, chosen, run.experiment, part),
+        "optimism": scores.optimism(result, chosen, part),
+        "detection": measures.measure_detection(per_image, part.patients),
+        "subgroups": measures.measure_subgroups(per_image["dsc"], part.index).to_dict("records"),
+        "calibration": measures.measure_calibration(probability, truth, part.patients),
+        "tta_effects": None if gain is None else gain.to_dict("records"),
+    }
+    return records.write(run.folder, records.about(run) | measured, per_image, trained.history)

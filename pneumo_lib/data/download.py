@@ -1,10 +1,9 @@
-"""Getting a copy of SIIM-ACR from Kaggle: `python -m pneumo_lib.data.download siim-stage1 --to DIR`.
+"""Getting a copy of SIIM-ACR from Kaggle: `pneumo download siim-stage1 --to DIR`.
 
 The data may not be redistributed, so everyone fetches them with an account of their own. Kaggle's client does that
 (`pip install 'pneumo-lib[download]'`); an archive downloaded by hand and put where the command says does as well.
 """
 
-import argparse
 import json
 import lzma
 import re
@@ -14,15 +13,13 @@ import subprocess
 import sys
 import zipfile
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
 from pneumo_lib import atomic, paths
-from pneumo_lib.data import siim
-from pneumo_lib.errors import DownloadError, PneumoError
+from pneumo_lib.errors import DownloadError
 
 
 def is_archive(path: Path) -> bool:
@@ -169,23 +166,6 @@ def fetch(name: str, to: str | Path) -> Path:
     return folder
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m pneumo_lib.data.download", description="Get a copy of SIIM-ACR.")
-    listed = "; ".join(f"{name}: {source.what}" for name, source in SOURCES.items())
-    parser.add_argument("source", choices=SOURCES, help=listed)
-    parser.add_argument("--to", required=True, metavar="DIR", help="folder to put it in")
-    chosen = parser.parse_args(arguments)
-    try:
-        folder = fetch(chosen.source, chosen.to)
-        print(siim.report(siim.load_index(folder)).to_string(index=False))
-    except PneumoError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"{folder} is ready; pass it as the parameter `data`. The archive in it may be deleted.")
-    return 0
-
-
 def _check_mark(mark: Path, name: str) -> None:
     try:
         there = json.loads(mark.read_text())["source"]
@@ -232,7 +212,3 @@ def _meaning(output: str, source: Source) -> str:
         if re.search(rf"\b({signs})", "\n".join(lines), re.IGNORECASE):
             return meaning.format(page=source.page)
     return f"Kaggle's client says {lines[-1][:200]!r}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -140,7 +140,7 @@ def load_model(
         WeightsError: a damaged file.
     """
     folder = paths.given(folder)
-    path = _last_stage(folder)
+    path = last_stage(folder)
     try:
         settings = weights.metadata(path)["settings"]
         experiment, stage = settings["experiment"], settings["stage"]
@@ -162,7 +162,12 @@ def load_model(
     )
 
 
-def _last_stage(folder: Path) -> Path:
+def last_stage(folder: Path) -> Path:
+    """The weights file of the last stage in a folder.
+
+    Raises:
+        StepError: there is none.
+    """
     found = sorted(folder.glob("stage*.safetensors")) or sorted(folder.glob("*.safetensors"))
     if not found:
         raise StepError(

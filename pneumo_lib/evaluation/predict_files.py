@@ -1,4 +1,4 @@
-"""Predicts X-rays of one's own: `python -m pneumo_lib.evaluation.predict_files X-RAYS --model RUN --out FOLDER`.
+"""Predicts X-rays of one's own: `pneumo predict X-RAYS --model RUN --out FOLDER`.
 
 Research software, not for clinical use. X-RAYS are DICOM files, PNGs or folders of them; RUN is a run's folder or one with
 exported weights. In FOLDER: `predictions.csv` (one row an X-ray: decision, area, thresholds), `masks.csv` (RLE at the
@@ -7,9 +7,7 @@ X-ray's own size), and for each X-ray `probability/` (16-bit PNG at the network'
 read are named at the end. No patient field of a DICOM file is shown or written anywhere but in its DICOM Segmentation.
 """
 
-import argparse
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -25,7 +23,7 @@ from pneumo_lib.data import radiographs, rle
 from pneumo_lib.data.preprocessing import resize_image
 from pneumo_lib.data.radiographs import Radiograph
 from pneumo_lib.errors import PneumoError, RadiographError, SegmentationError
-from pneumo_lib.evaluation import dicom_seg, inference, postprocessing, tta
+from pneumo_lib.evaluation import dicom_seg, postprocessing, tta
 from pneumo_lib.evaluation.inference import TrainedModel
 
 OUTLINE = (0, 159, 230)  # blue, green, red: orange of Okabe and Ito's palette
@@ -148,33 +146,3 @@ def _row(name: str, xray: Radiograph, probability: np.ndarray, mask: np.ndarray,
         "network_size_px": model.image_size,
         "experiment": model.name,
     }
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command; 0 if at least one X-ray was predicted."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("xrays", nargs="+", help="DICOM files, PNGs or folders of them")
-    parser.add_argument("--model", required=True, help="folder of a run, or of exported weights")
-    parser.add_argument("--out", required=True, help="folder to write into")
-    parser.add_argument("--binarization-threshold", type=float, help="B-TH instead of the one chosen by the sweep")
-    parser.add_argument("--removal-threshold", type=int, help="R-TH in pixels at the network's size, instead")
-    parser.add_argument("--no-segmentation", action="store_true", help="leave out DICOM Segmentation objects")
-    given = parser.parse_args(arguments)
-    try:
-        model = inference.load_model(given.model, given.binarization_threshold, given.removal_threshold)
-        found = predict_files(given.xrays, model, given.out, segmentation=not given.no_segmentation)
-    except PneumoError as error:
-        print(error, file=sys.stderr)
-        return 1
-    for reason in found.failures.values():
-        print(reason, file=sys.stderr)
-    positive = int(found.predictions["pneumothorax"].sum())
-    print(
-        f"{len(found.predictions)} X-rays predicted, {positive} with a pneumothorax, {len(found.failures)} with problems; "
-        f"see {given.out}. Not for clinical use."
-    )
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

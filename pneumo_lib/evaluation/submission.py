@@ -1,13 +1,11 @@
-"""The challenge's submission: `python -m pneumo_lib.evaluation.submission PREDICTIONS OUT.csv --sample SAMPLE.csv`.
+"""The challenge's submission: `pneumo submit PREDICTIONS OUT.csv --sample SAMPLE.csv`.
 
 A CSV with one RLE an image at 1024x1024. PREDICTIONS is a folder that `predict_files` wrote; SAMPLE is the challenge's sample
 submission, which gives the order and the ids.
 """
 
-import argparse
 import csv
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -155,9 +153,7 @@ def _predicted(folder: Path) -> list[str]:
     """The names in a folder's `masks.csv`; each is that of a file in `mask/` and leads nowhere else."""
     table = folder / "masks.csv"
     if not table.is_file():
-        raise SubmissionError(
-            f"{folder} holds no predictions; run python -m pneumo_lib.evaluation.predict_files first."
-        )
+        raise SubmissionError(f"{folder} holds no predictions; run pneumo predict first.")
     try:
         with table.open(newline="") as file:
             names = [row[HEADER[0]] for row in csv.DictReader(file)]
@@ -190,24 +186,3 @@ def _wanted(sample: str | os.PathLike) -> list[str]:
     if not wanted or not all(map(is_safe_id, wanted)):
         raise SubmissionError(f"{sample} is no CSV of image ids; pass the challenge's sample submission.")
     return wanted
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command; 1 after an error, which is printed as one sentence."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("predictions", help="folder that predict_files wrote")
-    parser.add_argument("out", help="CSV to write; must not exist")
-    parser.add_argument("--sample", help="the challenge's sample submission")
-    parser.add_argument("--fill", action="store_true", help="submit images without a prediction as empty")
-    given = parser.parse_args(arguments)
-    try:
-        written = from_predictions(given.predictions, given.out, given.sample, given.fill)
-    except PneumoError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"{written} is written and checked.")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,8 +1,6 @@
 """Pictures of a data set: samples, and who and how much is in it."""
 
-import sys
 from collections.abc import Iterable
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,8 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from pneumo_lib import atomic, challenge
-from pneumo_lib.data import dicom
+from pneumo_lib import challenge
 from pneumo_lib.data.dataset import Subset
 from pneumo_lib.report.style import NEUTRAL, PREDICTED, TRUE, subplots
 from pneumo_lib.report.xray_figures import show_xray
@@ -40,12 +37,6 @@ def grey_table(images: Iterable[np.ndarray]) -> pd.DataFrame:
 def grey_overlap(one: np.ndarray, other: np.ndarray) -> float:
     """Common area of two mean histograms (32,): 1 where they are equal, 0 where they share no grey level."""
     return float(np.minimum(one, other).sum())
-
-
-if __name__ == "__main__":
-    files = sorted(path for path in Path(sys.argv[1]).rglob("*.dcm") if not path.name.startswith("."))
-    atomic.write_csv(challenge.GREY_LEVELS, grey_table(map(dicom.read_image, files)))
-    print(f"{challenge.GREY_LEVELS}: {len(files)} X-rays")
 
 
 _MOST_IMAGES = 300

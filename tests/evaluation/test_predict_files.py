@@ -12,7 +12,7 @@ import torch
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from pneumo_lib import experiments, runs
+from pneumo_lib import cli, experiments, runs
 from pneumo_lib.data import radiographs, rle
 from pneumo_lib.data.preprocessing import resize_image
 from pneumo_lib.errors import PneumoError, RadiographError, SegmentationError, StepError
@@ -87,7 +87,7 @@ def test_a_folder_of_files_good_and_bad(tmp_path, run_folder, model, xray, capsy
     caplog.clear()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert predict_files.main([str(source), "--model", str(run_folder), "--out", str(out)]) == 0
+        assert cli.main(["predict", str(source), "--model", str(run_folder), "--out", str(out)]) == 0
     assert not any(SECRET in str(warning.message) for warning in caught) and SECRET not in caplog.text
 
     log = capsys.readouterr()
@@ -111,7 +111,7 @@ def test_a_folder_of_files_good_and_bad(tmp_path, run_folder, model, xray, capsy
 
     everything = b"".join(path.read_bytes() for path in out.rglob("*.*") if path.parent.name != "segmentation")
     assert SECRET.encode() not in everything and SECRET not in log.out + log.err
-    assert predict_files.main([str(source), "--model", str(run_folder), "--out", str(out)]) == 1
+    assert cli.main(["predict", str(source), "--model", str(run_folder), "--out", str(out)]) == 1
     assert "holds predictions already" in capsys.readouterr().err
 
 
@@ -211,7 +211,7 @@ def test_nothing_is_left_where_no_file_can_be_read(run_folder, tmp_path, capsys)
     (tmp_path / "a.dcm").write_text("no X-ray")
     out = tmp_path / "out"
     for _ in range(2):  # the second time as well, for there are no predictions yet
-        assert predict_files.main([str(tmp_path / "a.dcm"), "--model", str(run_folder), "--out", str(out)]) == 1
+        assert cli.main(["predict", str(tmp_path / "a.dcm"), "--model", str(run_folder), "--out", str(out)]) == 1
         assert "none of 1 files can be read; the first: " in capsys.readouterr().err
     assert not out.exists()
 
@@ -219,7 +219,7 @@ def test_nothing_is_left_where_no_file_can_be_read(run_folder, tmp_path, capsys)
 def test_a_place_that_takes_no_files_is_a_sentence(run_folder, tmp_path, xray, capsys):
     (tmp_path / "file").write_text("")
     source = write_dicom(tmp_path / "a.dcm", xray)
-    assert predict_files.main([str(source), "--model", str(run_folder), "--out", str(tmp_path / "file")]) == 1
+    assert cli.main(["predict", str(source), "--model", str(run_folder), "--out", str(tmp_path / "file")]) == 1
     assert "could not be written (there is a file where" in capsys.readouterr().err
 
 

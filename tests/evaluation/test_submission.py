@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pneumo_lib import metrics
+from pneumo_lib import cli, metrics
 from pneumo_lib.data import rle
 from pneumo_lib.errors import SubmissionError
 from pneumo_lib.evaluation import postprocessing, submission
@@ -120,15 +120,15 @@ def test_the_command_takes_what_predict_files_wrote(tmp_path, capsys):
     sample = tmp_path / "sample.csv"
     sample.write_text("ImageId,EncodedPixels\nb,-1\nlost,-1\na,-1\n")
     out, arguments = tmp_path / "s.csv", [str(folder), str(tmp_path / "s.csv"), "--sample", str(sample)]
-    assert submission.main(arguments) == 1 and not out.exists()
+    assert cli.main(["submit", *arguments]) == 1 and not out.exists()
     assert "lacks 1 images" in (error := capsys.readouterr().err) and "lost" in error and "--fill" in error
-    assert submission.main([*arguments, "--fill"]) == 0
+    assert cli.main(["submit", *arguments, "--fill"]) == 0
     rows = rows_of(out)[1:]
     assert [image_id for image_id, _ in rows] == ["b", "lost", "a"] and [rows[0][1], rows[1][1]] == ["-1", "-1"]
     assert (rle.decode(rows[2][1]) == masks["a"]).all()
-    assert submission.main([*arguments, "--fill"]) == 1 and "exists; remove it" in capsys.readouterr().err
-    assert submission.main([str(tmp_path), str(tmp_path / "t.csv")]) == 1
-    assert "run python -m pneumo_lib.evaluation.predict_files" in capsys.readouterr().err
+    assert cli.main(["submit", *arguments, "--fill"]) == 1 and "exists; remove it" in capsys.readouterr().err
+    assert cli.main(["submit", str(tmp_path), str(tmp_path / "t.csv")]) == 1
+    assert "run pneumo predict" in capsys.readouterr().err
 
 
 def predictions(folder, table="ImageId,EncodedPixels\na,-1\n"):
@@ -163,5 +163,5 @@ def test_a_mask_of_the_wrong_shape_is_named(tmp_path):
 def test_a_place_that_takes_no_file(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     folder = predictions(tmp_path / "p")
-    assert submission.main([str(folder), str(tmp_path / "file" / "out.csv")]) == 1
+    assert cli.main(["submit", str(folder), str(tmp_path / "file" / "out.csv")]) == 1
     assert "could not be written" in capsys.readouterr().err

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from pneumo_book import notebook_pages
-from pneumo_lib import notebook, parameters, records, runs
+from pneumo_lib import cli, notebook, parameters, records, runs
 from pneumo_lib.errors import NotebookError, ParameterError, PneumoError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,15 @@ def execute(home: Path, name: str, exp: str, **parameters) -> Path:
     output = home / f"{exp}-{name}.ipynb"
     given = {"exp": exp, "profile": "smoke"} | parameters
     arguments = [text for key, value in given.items() for text in ("-p", key, str(value))]
-    command = [sys.executable, "-m", "pneumo_lib.notebook", str(NOTEBOOKS / f"{name}.ipynb"), str(output), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "pneumo_lib.cli",
+        "notebook",
+        str(NOTEBOOKS / f"{name}.ipynb"),
+        str(output),
+        *arguments,
+    ]
     subprocess.run(command, check=True, cwd=home, env=os.environ | {"PNEUMO_HOME": str(home)})
     return output
 
@@ -135,7 +143,7 @@ def test_values_take_the_type_of_the_default():
 
 
 def test_the_command_line_reports_in_one_line(tmp_path, capsys):
-    assert notebook.main([str(NOTEBOOKS / "none.ipynb"), str(tmp_path / "x.ipynb")]) == 1
+    assert cli.main(["notebook", str(NOTEBOOKS / "none.ipynb"), str(tmp_path / "x.ipynb")]) == 1
     assert capsys.readouterr().err.startswith("error: ")
 
 
@@ -166,7 +174,7 @@ def test_notebooks_side_by_side_keep_to_their_own_kernels(tmp_path):
     ]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "in.ipynb")
-    command = [sys.executable, "-m", "pneumo_lib.notebook", "in.ipynb"]
+    command = [sys.executable, "-m", "pneumo_lib.cli", "notebook", "in.ipynb"]
     started = [subprocess.Popen([*command, f"{x}.ipynb", "-p", "x", str(x)], cwd=tmp_path) for x in (2, 3)]
     assert [process.wait(120) for process in started] == [0, 0]
     for x in (2, 3):
@@ -177,7 +185,7 @@ def test_notebooks_side_by_side_keep_to_their_own_kernels(tmp_path):
 def test_what_is_no_notebook(tmp_path, content, capsys):
     for name in ("a.ipynb", "a.py"):
         (tmp_path / name).write_text(content)
-        assert notebook.main([str(tmp_path / name), str(tmp_path / "out.ipynb"), "-p", "x", "1"]) == 1
+        assert cli.main(["notebook", str(tmp_path / name), str(tmp_path / "out.ipynb"), "-p", "x", "1"]) == 1
         assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
 
 
@@ -186,7 +194,7 @@ def test_what_is_no_notebook(tmp_path, content, capsys):
 )
 def test_an_output_that_cannot_be(tmp_path, output, said, capsys):
     (tmp_path / "file").write_text("")
-    assert notebook.main([str(NOTEBOOKS / "train.ipynb"), str(tmp_path / output)]) == 1
+    assert cli.main(["notebook", str(NOTEBOOKS / "train.ipynb"), str(tmp_path / output)]) == 1
     assert said in capsys.readouterr().err
 
 
@@ -197,7 +205,7 @@ def test_a_kernel_that_dies_is_a_sentence(tmp_path, capsys):
     ]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), tmp_path / "in.ipynb")
-    assert notebook.main([str(tmp_path / "in.ipynb"), str(tmp_path / "out.ipynb")]) == 1
+    assert cli.main(["notebook", str(tmp_path / "in.ipynb"), str(tmp_path / "out.ipynb")]) == 1
     assert "in.ipynb stopped: its kernel died" in capsys.readouterr().err and not (tmp_path / "out.ipynb").exists()
 
 

@@ -1,0 +1,196 @@
+"""The command `pneumo`: the steps of a run, prediction and all that is done with files; its options are `PARAMETERS`.
+
+Several GPUs: `torchrun --no-python --nproc-per-node 4 pneumo train --exp exp4 --profile paper`, or
+`srun --nodes 1 --ntasks-per-node 4 pneumo train ...`, one task a GPU; Lightning refuses srun's `-n`.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from pneumo_lib import paths
+from pneumo_lib.errors import PneumoError
+from pneumo_lib.parameters import PARAMETERS, RUN, SWEEP, TEST, TRAIN
+
+
+def _options(names: Sequence[str]) -> Callable:
+    """Decorates a command with options from the table of parameters."""
+
+    def decorate(command: Callable) -> Callable:
+        for name in reversed(names):
+            known = PARAMETERS[name]
+            flag = f"--{name}".replace("_", "-")
+            kind = {"is_flag": True} if known.default is False else {"type": type(known.default)}
+            command = click.option(
+                flag, name, default=known.default, show_default=known.default != "", help=known.meaning, **kind
+            )(command)
+        return command
+
+    return decorate
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="pneumo-lib")
+def pneumo() -> None:
+    """2ST-UNet, replicated: two-stage training of a U-Net that outlines pneumothorax in chest X-rays.
+
+    A run is an experiment on a data set with a profile and a seed: train it, sweep its thresholds on validation images,
+    test it. Not for clinical use.
+    """
+
+
+@pneumo.command()
+@_options(TRAIN)
+def train(accumulate: int, precision: str, force: bool, **named) -> None:
+    """Train all stages of a run; one that was cut off goes on."""
+    from pneumo_lib import runs, workflow
+
+    run = runs.start(**named, accumulate=accumulate, precision=precision, force=force)
+    workflow.train_run(run, accumulate, precision, force)
+    click.echo(f"{paths.shown(run.folder)} holds the weights; next: pneumo sweep")
+
+
+@pneumo.command()
+@_options(SWEEP)
+def sweep(tta: str, rule: str, **named) -> None:
+    """Choose a trained run's thresholds on its validation images."""
+    from pneumo_lib import runs, workflow
+
+    chosen = workflow.sweep_run(runs.start(**named), tta, rule)
+    click.echo(
+        f"B-TH {chosen.binarization_threshold:.3f}, R-TH {chosen.removal_threshold}, "
+        f"mean DSC on validation {chosen.score:.4f}; next: pneumo test"
+    )
+
+
+@pneumo.command()
+@_options(TEST)
+def test(tta_table: bool, **named) -> None:
+    """Score a run on its test images and write its record."""
+    from pneumo_lib import records, runs, workflow
+    from pneumo_lib.report.style import interval_text
+
+    record = workflow.test_run(runs.start(**named), tta_table)
+    click.echo(f"{record.name}, {record.label}: mean DSC {interval_text(records.headline(record)['dsc'])} on test")
+
+
+@pneumo.command()
+@click.argument("xrays", nargs=-1, required=True)
+@click.option("--model", required=True, help="folder of a run, or of exported weights")
+@click.option("--out", required=True, help="folder to write into")
+@click.option("--binarization-threshold", type=float, help="B-TH instead of the one chosen by the sweep")
+@click.option("--removal-threshold", type=int, help="R-TH in pixels, instead of the one chosen by the sweep")
+@click.option("--no-segmentation", is_flag=True, help="leave out DICOM Segmentation objects")
+def predict(xrays, model, out, binarization_threshold, removal_threshold, no_segmentation) -> None:
+    """Outline pneumothorax in X-rays: DICOM files, PNGs or folders of them."""
+    from pneumo_lib.evaluation import inference, predict_files
+
+    trained = inference.load_model(model, binarization_threshold, removal_threshold)
+    found = predict_files.predict_files(xrays, trained, out, segmentation=not no_segmentation)
+    for reason in found.failures.values():
+        click.echo(reason, err=True)
+    positive = int(found.predictions["pneumothorax"].sum())
+    click.echo(
+        f"{len(found.predictions)} X-rays predicted, {positive} with a pneumothorax, {len(found.failures)} with problems; "
+        f"see {out}. Not for clinical use."
+    )
+
+
+@pneumo.command()
+@click.argument("predictions")
+@click.argument("out")
+@click.option("--sample", help="the challenge's sample submission")
+@click.option("--fill", is_flag=True, help="submit images without a prediction as empty")
+def submit(predictions, out, sample, fill) -> None:
+    """Write the challenge's CSV from a folder that `pneumo predict` wrote; OUT must not exist."""
+    from pneumo_lib.evaluation import submission
+
+    click.echo(f"{submission.from_predictions(predictions, out, sample, fill)} is written and checked.")
+
+
+@pneumo.command()
+@click.argument("source")
+@click.option("--to", required=True, metavar="DIR", help="folder to put it in")
+def download(source, to) -> None:
+    """Get a copy of SIIM-ACR; a wrong SOURCE lists those there are."""
+    from pneumo_lib.data import download as downloads
+    from pneumo_lib.data import siim
+
+    folder = downloads.fetch(source, to)
+    click.echo(siim.report(siim.load_index(folder)).to_string(index=False))
+    click.echo(f"{folder} is ready; pass it as the parameter `data`. The archive in it may be deleted.")
+
+
+@pneumo.command()
+@click.argument("folder")
+@click.option("--patients", help=PARAMETERS["patients"].meaning)
+def inspect(folder, patients) -> None:
+    """Report on a copy of SIIM-ACR: images, masks, patients, quirks."""
+    from pneumo_lib.data import siim
+
+    click.echo(siim.report(siim.load_index(folder, patients)).to_string(index=False))
+
+
+@pneumo.command()
+@click.argument("source", type=Path)
+@click.argument("output", type=Path)
+@click.option(
+    "-p", "given", nargs=2, multiple=True, metavar="NAME VALUE", help="a parameter of the notebook; repeatable"
+)
+def notebook(source, output, given) -> None:
+    """Execute a notebook, strictly: unknown parameters stop it before anything runs."""
+    from pneumo_lib import notebook as notebooks
+
+    notebooks.run(source, output, dict(given))
+
+
+@pneumo.command()
+@click.argument("run")
+@click.argument("folder", type=Path)
+def export(run, folder) -> None:
+    """Export a run's weights as segmentation-models-pytorch's `from_pretrained` reads them."""
+    from pneumo_lib.evaluation import inference
+    from pneumo_lib.model import weights
+
+    click.echo(weights.export(inference.last_stage(paths.given(run)), folder))
+
+
+@pneumo.command()
+@click.argument("runs_folder", metavar="RUNS", type=Path)
+@click.argument("results", type=Path)
+def publish(runs_folder, results) -> None:
+    """Copy what the book shows of all runs below RUNS to RESULTS; of patients' X-rays numbers only, without ids."""
+    from pneumo_lib import records
+
+    for path in records.publish(runs_folder, results):
+        click.echo(f"{path} ({path.stat().st_size / 1000:.0f} kB)")
+
+
+@pneumo.command()
+@_options(RUN[1:3])
+def runs(data: str, profile: str) -> None:
+    """List the runs on a data set, and how far each is."""
+    from pneumo_lib import runs as run_files
+
+    table = run_files.overview(data, profile)
+    click.echo(table.to_string() if len(table) else "No run yet; the first: pneumo train")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; 1 after an error, which is one line on stderr."""
+    try:
+        return pneumo.main(arguments, prog_name="pneumo", standalone_mode=False) or 0
+    except PneumoError as error:
+        click.echo(f"error: {error}", err=True)
+    except click.exceptions.Abort:
+        click.echo("Stopped; the same command goes on from here.", err=True)
+        return 130
+    except click.ClickException as error:
+        click.echo(f"error: {error.format_message()}", err=True)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""The command `pneumo`: one table of parameters, and every mistake is one line."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from pneumo_lib import cli, notebook
+from pneumo_lib.parameters import PARAMETERS, SWEEP, TEST, TRAIN
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--exp", "exp9"], "exp='exp9' is no experiment; choose one of exp1"),
+        (["--seed", "-1"], "seed=-1 is no seed"),
+        (["--accumulate", "0"], "accumulate=0 is no number of forward passes; give a whole number from 1"),
+        (["--data", "/no/such/folder"], "is no folder"),
+        (["--sed", "1"], "No such option"),
+        (["--seed", "x"], "not a valid integer"),
+    ],
+)
+def test_a_wrong_parameter_is_one_line(arguments, said, capsys):
+    assert cli.main(["train", "--profile", "smoke", *arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and said in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(("name", "taken"), [("train", TRAIN), ("sweep", SWEEP), ("test", TEST)])
+def test_the_notebooks_parameters_are_the_commands(name, taken):
+    """Same names, defaults and explanations, from one table."""
+    of_notebook = notebook.parameters_of(NOTEBOOKS / f"{name}.ipynb")
+    assert set(of_notebook) == set(taken)
+    for parameter in taken:
+        known = PARAMETERS[parameter]
+        assert of_notebook[parameter]["default"].strip("\"'") == str(known.default)
+        assert of_notebook[parameter]["help"] == known.meaning
+
+
+def test_help_lists_every_command_and_parameter(capsys):
+    assert cli.main(["--help"]) == 0
+    said = capsys.readouterr().out
+    for name in ("train", "sweep", "test", "predict", "submit", "download", "inspect", "export", "publish", "runs"):
+        assert re.search(rf"^  {name} ", said, re.MULTILINE)
+    assert cli.main(["sweep", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"--{name}" in said for name in SWEEP)
+
+
+def test_the_runs_of_an_untouched_profile_are_none(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("pneumo_lib.paths.home", lambda: tmp_path)
+    (tmp_path / "runs").mkdir()
+    assert cli.main(["runs", "--profile", "smoke"]) == 0
+    assert "No run yet" in capsys.readouterr().out
