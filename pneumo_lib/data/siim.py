@@ -153,12 +153,14 @@ def _add_headers(index: pd.DataFrame, notes: dict[str, list[str]]) -> None:
     unreadable = [header is None for header in headers]
     impossible = [header is not None and header.age_impossible for header in headers]
     notes["impossible ages, taken as missing"] = index.image_id[impossible].tolist()
+    hints = [header is not None and header.ignored_hint is not None for header in headers]
+    notes["files with display hints that are ignored"] = index.image_id[hints].tolist()
     notes["files whose header cannot be read"] = index.image_id[unreadable].tolist()
 
 
 def _header(path: str) -> Header | None:
-    if path.lower().endswith(".png"):
-        return Header(None, None, float("nan"), False, None, float("nan"))
+    if radiographs.is_picture(path):
+        return Header()
     try:
         return dicom.read_header(path)
     except DicomError:
@@ -167,7 +169,7 @@ def _header(path: str) -> Header | None:
 
 def _read_png_mask(path: Path) -> np.ndarray:
     """The mask of a PNG file in the challenge's frame: bool (1024, 1024); 0/1, 0/255 and 0/65535 files alike."""
-    image = radiographs.read_png(path)
+    image = radiographs.read_picture(path)
     brightest = int(image.max())
     full = next(full for full in (1, 255, 65535) if brightest <= full)
     mask = image > full // 2

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from pneumo_lib.data import radiographs, siim
-from pneumo_lib.errors import PneumoError, RleError, SiimError
+from pneumo_lib.errors import PneumoError, RadiographError, RleError, SiimError
 
 
 def rewrite(copy, text: str | bytes, name: str = "train-rle.csv") -> None:
@@ -142,7 +142,7 @@ def test_damaged_png(copy, tmp_path, content):
     root = tmp_path / "png"
     write_mirror(copy, root, "train", "mask")
     (root / "mask" / "1.2.1.png").write_bytes(content)
-    with pytest.raises(SiimError, match=r"1\.2\.1\.png"):
+    with pytest.raises(RadiographError, match=r"1\.2\.1\.png cannot be read as a picture"):
         siim.load_index(root)
 
 
