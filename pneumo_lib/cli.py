@@ -83,14 +83,15 @@ def test(tta_table: bool, **named) -> None:
 @click.option("--binarization-threshold", type=float, help="B-TH instead of the one chosen by the sweep")
 @click.option("--removal-threshold", type=int, help="R-TH in pixels, instead of the one chosen by the sweep")
 @click.option("--no-segmentation", is_flag=True, help="leave out DICOM Segmentation objects")
-def predict(xrays, model, out, binarization_threshold, removal_threshold, no_segmentation) -> None:
+@click.option("--any-image", is_flag=True, help="predict files too whose header says that they show no frontal chest")
+def predict(xrays, model, out, binarization_threshold, removal_threshold, no_segmentation, any_image) -> None:
     """Outline pneumothorax in X-rays: DICOM files, PNGs or folders of them."""
     from pneumo_lib.evaluation import inference, predict_files
 
     trained = inference.load_model(model, binarization_threshold, removal_threshold)
-    found = predict_files.predict_files(xrays, trained, out, segmentation=not no_segmentation)
-    for reason in found.failures.values():
-        click.echo(reason, err=True)
+    found = predict_files.predict_files(xrays, trained, out, segmentation=not no_segmentation, any_image=any_image)
+    for line in (*found.failures.values(), *found.notes()):
+        click.echo(line, err=True)
     positive = int(found.predictions["pneumothorax"].sum())
     click.echo(
         f"{len(found.predictions)} X-rays predicted, {positive} with a pneumothorax, {len(found.failures)} with problems; "

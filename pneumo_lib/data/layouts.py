@@ -11,18 +11,27 @@ from pneumo_lib.errors import SiimError
 PNG_PAIRS = (("png_images", "png_masks"), ("train", "mask"), ("train", "masks"))
 """Folder names of the PNG mirrors: images and their masks, each pair side by side."""
 
+MASK_ENDING = "_mask"
+"""What some mirrors add to the name of an image for the name of its mask."""
+
+_NIH_NAME = re.compile(r"\d{8}_\d{3}")
+
 TABLE_DEPTH = 2
 """Tables are looked for in the folder itself and this many levels below it."""
 
 LOOKED_FOR = (
     "*.dcm files at any depth (dicom-images-train/, dicom-images-test/, stage_2_images/, ...) with a table there, "
-    f"or PNG files in {' or '.join(f'{images}/ + {masks}/' for images, masks in PNG_PAIRS)}"
+    f"or PNG files in {' or '.join(f'{images}/ + {masks}/' for images, masks in PNG_PAIRS)}, or PNG files named as NIH "
+    "does (00000011_000.png) at any depth, or other PNG files with a table"
 )
 
 
 @dataclass
 class Files:
-    """What was found: `images` (and for PNG mirrors `masks`) by file stem, `tables`, and what was left out."""
+    """What was found: `images` (and for PNG mirrors `masks`) by file stem, `tables`, and what was left out.
+
+    kind: "DICOM"; "PNG", images and masks; "NIH", PNG files under their NIH names; "PNG with table".
+    """
 
     kind: str = "DICOM"
     images: dict[str, Path] = field(default_factory=dict)
@@ -61,12 +70,11 @@ def find(root: Path) -> Files:
     if dicom:
         files.images = _by_stem(dicom, files)
     else:
-        files.kind = "PNG"
-        files.images, files.masks = _png_pair(png, files)
+        _find_png(png, files)
     used = {path.parent for path in (*files.images.values(), *files.masks.values())}
-    files.pictures = [path.name for path in png if path.parent not in used]
+    files.pictures += [path.name for path in png if path.parent not in used]
     if not files.images:
-        raise SiimError(f"{root} holds no copy of SIIM-ACR; looked for {LOOKED_FOR}.")
+        raise SiimError(f"{root} holds no copy of SIIM-ACR{_archives(root)}; looked for {LOOKED_FOR}.")
     return files
 
 
@@ -126,6 +134,25 @@ def _by_stem(paths: list[Path], files: Files) -> dict[str, Path]:
 def _size(path: Path) -> int | None:
     """Bytes of a file; None for a link to nowhere."""
     return path.stat().st_size if path.exists() else None
+
+
+def _find_png(png: list[Path], files: Files) -> None:
+    files.kind = "PNG"
+    files.images, files.masks = _png_pair(png, files)
+    if files.images:
+        return
+    named = [path for path in png if _NIH_NAME.fullmatch(path.stem)]
+    if named:
+        files.kind, files.images = "NIH", _by_stem(named, files)
+        folders = {path.parent for path in named}
+        files.pictures = [path.name for path in png if path.parent in folders and path.stem not in files.images]
+    elif files.tables:
+        files.kind, files.images = "PNG with table", _by_stem(png, files)
+
+
+def _archives(root: Path) -> str:
+    archives = [path.name for path in sorted(walk(root)) if path.suffix.lower() in (".zip", ".gz", ".tar", ".7z")]
+    return f", only archives to unpack first ({', '.join(archives[:3])})" if archives else ""
 
 
 def _png_pair(png: list[Path], files: Files) -> tuple[dict[str, Path], dict[str, Path]]:

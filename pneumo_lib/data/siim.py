@@ -19,7 +19,7 @@ def load_index(root: str | Path, patients: str | Path | None = None) -> pd.DataF
     """One row an image of the copy of SIIM-ACR at or below `root`, sorted by image id.
 
     Args:
-        root: folder of the DICOM files and their table, or of a PNG mirror.
+        root: folder of the DICOM files and their table, of a PNG mirror, or of PNG files of NIH ChestX-ray14.
         patients: CSV `Kaggle_ID,NIH_ID` that tells the patients; by default `patients.csv` of the copy, if it has one.
             The DICOM's own PatientID differs from image to image and is not used.
 
@@ -31,20 +31,25 @@ def load_index(root: str | Path, patients: str | Path | None = None) -> pd.DataF
 
     Raises:
         SiimError: nothing fits, or it is ambiguous.
-        RleError: a mask that is none.
+        RleError: a mask that is malformed.
+        RadiographError: a PNG mask that cannot be read.
     """
     root = paths.given(root)
     files = layouts.find(root)
-    if files.kind == "DICOM":
-        source, rows, notes = _dicom_rows(files)
-    else:
+    patients = patients or files.patients
+    if files.kind == "PNG":
         source, rows, notes = _png_rows(files)
+    elif files.kind == "NIH":
+        patients = patients or _nih_map(files, root)
+        source, rows, notes = _nih_rows(files, annotations.read_map(paths.given(patients)))
+    else:
+        source, rows, notes = _table_rows(files.images, files.tables)
     index = pd.DataFrame({"image_id": list(rows), "path": [str(path) for path in rows.values()]})
     index["rle"] = [source.get(image_id, ()) for image_id in rows]
     index = index.sort_values("image_id", ignore_index=True)
     index["labelled"] = [len(one) > 0 for one in index.rle]
     _add_areas(index)
-    _add_patients(index, patients or files.patients, notes)
+    _add_patients(index, patients, notes)
     _add_headers(index, notes)
     notes["archive leftovers left out"] = files.leftovers
     notes["PNG files left out"] = files.pictures
@@ -86,8 +91,11 @@ def report(index: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _dicom_rows(files: Files) -> tuple[dict[str, tuple[str, ...]], dict[str, Path], dict[str, list[str]]]:
-    path, rows = annotations.choose(files.tables, set(files.images))
+Rows = tuple[dict[str, tuple[str, ...]], dict[str, Path], dict[str, list[str]]]
+
+
+def _table_rows(images: dict[str, Path], tables: list[Path]) -> Rows:
+    path, rows = annotations.choose(tables, set(images))
     unique = rows.drop_duplicates()
     grouped = {image_id: tuple(group) for image_id, group in unique.groupby("image_id", sort=False).rle}
     notes = {
@@ -97,19 +105,58 @@ def _dicom_rows(files: Files) -> tuple[dict[str, tuple[str, ...]], dict[str, Pat
         "images said to be both negative and positive": [
             image_id for image_id, group in grouped.items() if len(group) > 1 and rle.EMPTY in group
         ],
-        "images in the table without a file": [image_id for image_id in grouped if image_id not in files.images],
+        "images in the table without a file": [image_id for image_id in grouped if image_id not in images],
     }
-    return grouped, files.images, notes
+    return grouped, images, notes
 
 
-def _png_rows(files: Files) -> tuple[dict[str, tuple[str, ...]], dict[str, Path], dict[str, list[str]]]:
+def _nih_map(files: Files, root: Path) -> Path:
+    if found := annotations.find_map(files.tables):
+        return found
+    raise SiimError(
+        f"{root} holds NIH files such as {min(files.images)}.png, but nothing says which of the challenge's images they "
+        "are; name the map with the columns Kaggle_ID, NIH_ID (parameter patients)."
+    )
+
+
+def _nih_rows(files: Files, names: dict[str, str]) -> Rows:
+    """Images under the challenge's ids; the masks from a table of the folder, else from torchxrayvision's."""
+    images = {image_id: files.images[name] for image_id, name in names.items() if name in files.images}
+    if not images:
+        raise SiimError(f"the map of patients names none of the NIH files, for example not {min(files.images)}.png.")
+    tables = [path for path in files.tables if annotations.names_any(path, set(images))]
+    packaged = annotations.packaged_table()
+    if not tables and packaged is None:
+        raise SiimError(
+            f"No table of masks for NIH files such as {min(files.images)}.png: put the challenge's table (train-rle.csv) "
+            "next to them, or install the one in torchxrayvision: pip install torchxrayvision."
+        )
+    source, rows, notes = _table_rows(images, tables or [packaged])
+    mapped = set(names.values())
+    notes["NIH files outside the map left out"] = [name for name in files.images if name not in mapped]
+    return source, rows, notes
+
+
+def _png_rows(files: Files) -> Rows:
     names = annotations.read_names(files.tables)
-    images, masks = _renamed(files.images, names), _renamed(files.masks, names)
+    images, masks = _renamed(files.images, names), _renamed(_without_ending(files), names)
+    if masks and images.keys().isdisjoint(masks):
+        raise SiimError(
+            f"none of {len(masks)} masks has the name of an image: {next(iter(files.masks.values()))} belongs to no image "
+            f"such as {next(iter(files.images.values()))}; name masks as their images."
+        )
     used = [image_id for image_id in masks if image_id in images]
     with ThreadPoolExecutor(usable_cores()) as pool:
         encoded = pool.map(lambda image_id: rle.encode(_read_png_mask(masks[image_id])), used)
         source = {image_id: (text,) for image_id, text in zip(used, encoded, strict=True)}
     return source, images, {"masks without an image": [image_id for image_id in masks if image_id not in images]}
+
+
+def _without_ending(files: Files) -> dict[str, Path]:
+    """The masks by the names of their images, also where all are named with `_mask` behind it."""
+    if not files.images.keys().isdisjoint(files.masks):
+        return files.masks
+    return {stem.removesuffix(layouts.MASK_ENDING): path for stem, path in files.masks.items()}
 
 
 def _renamed(files: dict[str, Path], names: dict[str, str]) -> dict[str, Path]:
@@ -153,12 +200,14 @@ def _add_headers(index: pd.DataFrame, notes: dict[str, list[str]]) -> None:
     unreadable = [header is None for header in headers]
     impossible = [header is not None and header.age_impossible for header in headers]
     notes["impossible ages, taken as missing"] = index.image_id[impossible].tolist()
+    hints = [header is not None and header.ignored_hint is not None for header in headers]
+    notes["files with display hints that are ignored"] = index.image_id[hints].tolist()
     notes["files whose header cannot be read"] = index.image_id[unreadable].tolist()
 
 
 def _header(path: str) -> Header | None:
-    if path.lower().endswith(".png"):
-        return Header(None, None, float("nan"), False, None, float("nan"))
+    if radiographs.is_picture(path):
+        return Header()
     try:
         return dicom.read_header(path)
     except DicomError:
@@ -167,7 +216,7 @@ def _header(path: str) -> Header | None:
 
 def _read_png_mask(path: Path) -> np.ndarray:
     """The mask of a PNG file in the challenge's frame: bool (1024, 1024); 0/1, 0/255 and 0/65535 files alike."""
-    image = radiographs.read_png(path)
+    image = radiographs.read_picture(path)
     brightest = int(image.max())
     full = next(full for full in (1, 255, 65535) if brightest <= full)
     mask = image > full // 2

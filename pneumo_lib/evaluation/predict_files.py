@@ -2,12 +2,15 @@
 
 Research software, not for clinical use. X-RAYS are DICOM files, PNGs or folders of them; RUN is a run's folder or one with
 exported weights. In FOLDER: `predictions.csv` (one row an X-ray: decision, area, thresholds), `masks.csv` (RLE at the
-X-ray's own size), and for each X-ray `probability/` (16-bit PNG at the network's size, 65,535 is 1), `mask/` (PNG),
-`overlay/` (the X-ray with the region outlined) and, for DICOM, `segmentation/` (DICOM Segmentation). Files that cannot be
-read are named at the end. No patient field of a DICOM file is shown or written anywhere but in its DICOM Segmentation.
+X-ray's own size), `not_predicted.csv` (every other file and the reason), and for each X-ray `probability/` (16-bit PNG
+at the network's size, 65,535 is 1), `mask/` (PNG), `overlay/` (the X-ray with the region outlined) and, for DICOM,
+`segmentation/` (DICOM Segmentation). An area is measured at the detector, uncorrected for magnification, where
+`spacing_at_detector` is true. Files that cannot be read are named at the end. No patient field of a DICOM file is shown
+or written anywhere but in its DICOM Segmentation.
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -30,10 +33,34 @@ OUTLINE = (0, 159, 230)  # blue, green, red: orange of Okabe and Ito's palette
 
 
 class Outcome(NamedTuple):
-    """predictions: one row an X-ray, as in `predictions.csv`. failures: file → why nothing or not all was written."""
+    """What became of every file.
+
+    predictions: one row an X-ray, as in `predictions.csv`.
+    failures: file → why it could not be read or was refused.
+    left_out: file of a searched folder → why it was not taken for an X-ray.
+    unsegmented: predicted file → why it has no DICOM Segmentation.
+    ignored_hints: predicted file → which display hints of its header are unusable and were ignored.
+    """
 
     predictions: pd.DataFrame
     failures: dict[str, str]
+    left_out: dict[str, str]
+    unsegmented: dict[str, str]
+    ignored_hints: dict[str, str]
+
+    def notes(self) -> list[str]:
+        """One line for each reason why something was left out, missing or ignored, with the number of files."""
+        kinds = {
+            "left out": self.left_out,
+            "predicted without a DICOM Segmentation": self.unsegmented,
+            "predicted although display hints of the header are unusable": self.ignored_hints,
+        }
+        lines = []
+        for kind, reasons in kinds.items():
+            # Without its file's name the reason of one file is that of all with the same fault.
+            alike = Counter(reason.removeprefix(f"{path}: ") for path, reason in reasons.items())
+            lines += [f"{number} file{'s'[: number != 1]} {kind}: {reason}" for reason, number in alike.items()]
+        return lines
 
 
 def predict_files(
@@ -43,16 +70,18 @@ def predict_files(
     batch_size: int = 5,
     segmentation: bool = True,
     progress: bool = True,
+    any_image: bool = False,
 ) -> Outcome:
     """Predicts files, a batch at a time, and writes everything of a file before the next batch is read.
 
     Args:
         sources: DICOM files, PNGs or folders of them, see `radiographs.find`.
-        model: of `trained.load`.
+        model: of `inference.load_model`.
         out: folder to write into; must not hold predictions yet.
         batch_size: X-rays in memory and in a forward pass.
         segmentation: write DICOM Segmentation objects (needs highdicom).
         progress: a bar on stderr.
+        any_image: also predict images whose header says that they are no frontal chest X-ray.
 
     Returns:
         Outcome; a file that cannot be read fails alone.
@@ -62,7 +91,7 @@ def predict_files(
         SegmentationError: highdicom is missing.
         WriteError: `out` cannot be written to, or the disk is full.
     """
-    out, files = paths.given(out), radiographs.find(sources)
+    out, found = paths.given(out), radiographs.find(sources)
     if (out / "predictions.csv").exists():
         raise RadiographError(f"{out} holds predictions already; choose another folder.")
     if segmentation and not dicom_seg.available():
@@ -70,9 +99,10 @@ def predict_files(
             "DICOM Segmentation needs the package highdicom; install it (pip install highdicom) or leave it out "
             "(--no-segmentation)."
         )
-    rows, masks, failures = [], [], {}
-    bar = tqdm(files.items(), "predict", unit="X-ray", disable=not progress)
-    xrays = _readable(bar, failures)
+    outcome = Outcome(pd.DataFrame(), {}, {str(path): reason for path, reason in found.left_out.items()}, {}, {})
+    rows, masks = [], []
+    bar = tqdm(found.files.items(), "predict", unit="X-ray", disable=not progress)
+    xrays = _readable(bar, outcome, any_image)
     while batch := list(islice(xrays, batch_size)):
         images = np.stack([resize_image(xray.image, model.image_size) for _, xray in batch])
         for (name, xray), probability in zip(batch, _probabilities(model, images), strict=True):
@@ -80,16 +110,17 @@ def predict_files(
             full = postprocessing.to_shape(mask, xray.image.shape)
             _write_pictures(out, name, xray, probability, full)
             if segmentation and xray.is_dicom:
-                _write_segmentation(out, name, xray, full, failures)
+                _write_segmentation(out, name, xray, full, outcome)
             rows.append(_row(name, xray, probability, full, model))
             masks.append({"ImageId": name, "EncodedPixels": rle.encode(full)})
     if not rows:
-        first = next(iter(failures.values()))
-        raise RadiographError(f"none of {len(files)} files can be read; the first: {first}")
-    predictions = pd.DataFrame(rows)
+        first = next(iter(outcome.failures.values()))
+        raise RadiographError(f"none of {len(found.files)} files can be predicted; the first: {first}")
+    outcome = outcome._replace(predictions=pd.DataFrame(rows))
     atomic.write_csv(out / "masks.csv", pd.DataFrame(masks))
-    atomic.write_csv(out / "predictions.csv", predictions)
-    return Outcome(predictions, failures)
+    atomic.write_csv(out / "not_predicted.csv", _not_predicted(outcome))
+    atomic.write_csv(out / "predictions.csv", outcome.predictions)
+    return outcome
 
 
 def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -99,15 +130,17 @@ def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return cv2.drawContours(picture, outlines, -1, OUTLINE, max(1, round(max(image.shape) / 400)), cv2.LINE_AA)
 
 
-def _readable(files: Iterable[tuple[str, Path]], failures: dict[str, str]) -> Iterator[tuple[str, Radiograph]]:
+def _readable(files: Iterable[tuple[str, Path]], outcome: Outcome, any_image: bool) -> Iterator[tuple[str, Radiograph]]:
     for name, path in files:
         try:
             with dicom_seg.quiet():
-                xray = radiographs.read(path)
+                xray = radiographs.read(path, any_image)
         except PneumoError as error:
-            failures[str(path)] = str(error)
-        else:
-            yield name, xray
+            outcome.failures[str(path)] = str(error)
+            continue
+        if xray.header.ignored_hint:
+            outcome.ignored_hints[str(path)] = xray.header.ignored_hint
+        yield name, xray
 
 
 def _probabilities(model: TrainedModel, images: np.ndarray) -> np.ndarray:
@@ -125,12 +158,19 @@ def _write_pictures(out: Path, name: str, xray: Radiograph, probability: np.ndar
             temporary.write_bytes(cv2.imencode(".png", picture)[1].tobytes())
 
 
-def _write_segmentation(out: Path, name: str, xray: Radiograph, mask: np.ndarray, failures: dict[str, str]) -> None:
+def _write_segmentation(out: Path, name: str, xray: Radiograph, mask: np.ndarray, outcome: Outcome) -> None:
     try:
         with atomic.replacing(out / "segmentation" / f"{name}.dcm") as temporary:
             dicom_seg.write(temporary, mask, xray.path)
     except SegmentationError as error:
-        failures[str(xray.path)] = str(error)
+        outcome.unsegmented[str(xray.path)] = str(error)
+
+
+def _not_predicted(outcome: Outcome) -> pd.DataFrame:
+    rows = [(path, "failed", reason) for path, reason in outcome.failures.items()]
+    rows += [(path, "left out", reason) for path, reason in outcome.left_out.items()]
+    table = pd.DataFrame(rows, columns=["file", "outcome", "reason"])
+    return table.assign(file=table.file.map(paths.printable), reason=table.reason.map(paths.printable))
 
 
 def _row(name: str, xray: Radiograph, probability: np.ndarray, mask: np.ndarray, model: TrainedModel) -> dict:
@@ -139,7 +179,9 @@ def _row(name: str, xray: Radiograph, probability: np.ndarray, mask: np.ndarray,
         "name": name,
         "pneumothorax": area > 0,
         "area_px": area,
-        "area_cm2": round(area * xray.pixel_spacing_mm**2 / 100, 2),
+        "area_cm2": round(area * xray.header.row_spacing_mm * xray.header.column_spacing_mm / 100, 2),
+        "spacing_at_detector": xray.header.spacing_at_detector,
+        "frontal_chest": {True: "yes", False: "no", None: "not checked"}[xray.frontal_chest],
         "largest_probability": round(float(probability.max()), 4),
         "binarization_threshold": model.binarization_threshold,
         "removal_threshold_px": model.removal_threshold,

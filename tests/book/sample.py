@@ -38,7 +38,10 @@ def write_project(folder: Path) -> None:
     write_runs(folder / "results" / "phantom-demo", seeds=(0, 1), notebooks=False)
     change(folder / "results" / "phantom-demo" / "exp1" / "seed0")
     write_silver(folder / "results" / "siim_silver-demo")
-    explorer_data.write(folder / "results" / "explorer-data.js", explorer_data.bundle(*maps(), (0.5, 64), LABEL))
+    explorer_data.write(
+        folder / "results" / "phantom-demo" / "exp4" / "seed0" / "explorer-data.js",
+        explorer_data.bundle(*maps(), (0.5, 64), LABEL),
+    )
 
 
 def change(folder: Path) -> None:

@@ -1,14 +1,16 @@
 import errno
+import gzip
 import os
 import shutil
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
 
-from pneumo_lib.data import radiographs, siim
-from pneumo_lib.errors import PneumoError, RleError, SiimError
+from pneumo_lib.data import annotations, radiographs, siim
+from pneumo_lib.errors import PneumoError, RadiographError, RleError, SiimError
 
 
 def rewrite(copy, text: str | bytes, name: str = "train-rle.csv") -> None:
@@ -142,7 +144,7 @@ def test_damaged_png(copy, tmp_path, content):
     root = tmp_path / "png"
     write_mirror(copy, root, "train", "mask")
     (root / "mask" / "1.2.1.png").write_bytes(content)
-    with pytest.raises(SiimError, match=r"1\.2\.1\.png"):
+    with pytest.raises(RadiographError, match=r"1\.2\.1\.png cannot be read as a picture"):
         siim.load_index(root)
 
 
@@ -405,3 +407,109 @@ def test_a_mask_of_other_values_is_not_taken_for_empty(copy, tmp_path, disc_make
 def test_another_table_with_odd_words_is_no_obstacle(copy):
     (copy / "ages.csv").write_text("age group,12\nold people,13\n")
     assert len(siim.load_index(copy)) == 6
+
+
+# --- PNG files without masks, NIH files, tables from spreadsheets -------------------------------------------------
+
+
+@pytest.fixture
+def nih(copy, tmp_path, monkeypatch):
+    """Six images under NIH names in two folders, the map and the table next to them, and no packaged table."""
+    root = tmp_path / "nih"
+    lines = ["Kaggle_ID,NIH_ID"]
+    for number, row in enumerate(siim.load_index(copy).itertuples()):
+        name = f"{number // 2:08d}_{number:03d}.png"
+        lines.append(f"{row.image_id},{name}")
+        folder = root / f"images_{number % 2:03d}" / "images"
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / name), radiographs.read_image(row.path))
+    cv2.imwrite(str(folder / "00000009_000.png"), np.zeros((8, 8), np.uint8))
+    cv2.imwrite(str(folder / "logo.png"), np.zeros((8, 8), np.uint8))
+    (root / "map.csv").write_text("\n".join(lines), encoding="utf-8")
+    shutil.copy(copy / "train-rle.csv", root)
+    monkeypatch.setattr(annotations, "find_spec", lambda name: None)
+    return root
+
+
+def test_nih_files_are_read_under_the_challenges_ids(copy, nih):
+    index, original = siim.load_index(nih), siim.load_index(copy)
+    columns = ["image_id", "rle", "labelled", "positive", "mask_area_px"]
+    pd.testing.assert_frame_equal(index[columns], original[columns], check_flags=False)
+    assert index.patient_id.tolist() == [f"{number // 2:08d}" for number in range(6)]
+    counts = found(index)
+    assert counts["images (NIH)"] == 6
+    assert counts["NIH files outside the map left out"] == counts["PNG files left out"] == 1
+
+
+def test_nih_masks_of_the_installed_package(nih, tmp_path, monkeypatch):
+    folder = tmp_path / "torchxrayvision"
+    (folder / "data").mkdir(parents=True)
+    packaged = folder / "data" / "siim-pneumothorax-train-rle.csv.gz"
+    packaged.write_bytes(gzip.compress((nih / "train-rle.csv").read_bytes()))
+    expected = siim.load_index(nih).rle.tolist()
+    (nih / "train-rle.csv").unlink()
+    with pytest.raises(SiimError, match="pip install torchxrayvision"):
+        siim.load_index(nih)
+    monkeypatch.setattr(annotations, "find_spec", lambda name: SimpleNamespace(submodule_search_locations=[folder]))
+    assert siim.load_index(nih).rle.tolist() == expected
+
+
+def test_nih_files_need_their_map(nih, tmp_path):
+    (nih / "map.csv").rename(tmp_path / "map.csv")
+    with pytest.raises(SiimError, match=r"00000000_000\.png.*parameter patients"):
+        siim.load_index(nih)
+    assert len(siim.load_index(nih, patients=tmp_path / "map.csv")) == 6
+    (tmp_path / "map.csv").write_text("Kaggle_ID,NIH_ID\n1.2.0,00000077_000.png\n")
+    with pytest.raises(SiimError, match="names none of the NIH files"):
+        siim.load_index(nih, patients=tmp_path / "map.csv")
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_ids_with_an_ending_and_other_separators(copy, separator):
+    lines = ["ImageId,EncodedPixels", *(line.replace(",", ".dcm,", 1) for line in BODY)]
+    rewrite(copy, "\n".join(lines).replace(",", separator))
+    assert siim.load_index(copy).mask_area_px.tolist() == AREAS
+
+
+def test_a_table_of_other_images_is_named_with_the_reason(copy):
+    rewrite(copy, "ImageId,EncodedPixels\n7.7.7,-1\n")
+    (copy / "scores.csv").write_text("image,score\n1,2\n")
+    with pytest.raises(
+        SiimError, match=r"scores\.csv has other columns; train-rle\.csv names 1 other images, such as '7"
+    ):
+        siim.load_index(copy)
+
+
+def test_png_images_with_a_table(copy, tmp_path):
+    root = tmp_path / "png"
+    original = write_mirror(copy, root, "train_png", "masks")
+    shutil.rmtree(root / "masks")
+    shutil.copy(copy / "train-rle.csv", root)
+    index = siim.load_index(root)
+    assert index.rle.tolist() == original.rle.tolist() and found(index)["images (PNG with table)"] == 6
+
+
+def test_masks_named_with_an_ending_and_masks_of_no_image(copy, tmp_path):
+    root = tmp_path / "png"
+    original = write_mirror(copy, root, "train", "masks")
+    for path in (root / "masks").iterdir():
+        path.rename(path.with_name(f"{path.stem}_mask.png"))
+    assert siim.load_index(root).mask_area_px.tolist() == original.mask_area_px.tolist()
+    for path in (root / "masks").iterdir():
+        path.rename(path.with_name(f"x{path.name}"))
+    with pytest.raises(SiimError, match="none of 6 masks has the name of an image"):
+        siim.load_index(root)
+
+
+def test_archives_are_named(tmp_path):
+    (tmp_path / "siim.zip").write_bytes(b"")
+    with pytest.raises(SiimError, match=r"only archives to unpack first \(siim\.zip\)"):
+        siim.load_index(tmp_path)
+
+
+def test_real_nih_files(real_data):
+    if annotations.packaged_table() is None:
+        pytest.skip("torchxrayvision, which brings the challenge's table of masks, is not installed")
+    index = siim.load_index(real_data / "nih_true", patients=real_data / "kaggle_to_nih.csv")
+    assert (len(index), index.labelled.sum(), index.positive.sum(), index.patient_id.nunique()) == (377, 377, 126, 322)
+    assert found(index)["images in the table without a file"] == 12_047 - 377

@@ -2,6 +2,7 @@ import json
 import os
 import shutil
 import warnings
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import pydicom
 import pytest
 import torch
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import ComputedRadiographyImageStorage, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from pneumo_lib import cli, experiments, runs
 from pneumo_lib.data import radiographs, rle
@@ -75,7 +76,8 @@ def test_a_folder_of_files_good_and_bad(tmp_path, run_folder, model, xray, capsy
     write_dicom(source / "two" / "image.dcm", xray[:, ::-1].copy())
     write_dicom(source / "no-uid.dcm", xray, StudyInstanceUID="")
     write_dicom(source / "1.2.3.4", xray)
-    cv2.imwrite(str(source / "picture.png"), xray)
+    cv2.imwrite(str(source / "icon.png"), xray)
+    cv2.imwrite(str(tmp_path / "picture.png"), xray)
     (source / "broken.dcm").write_bytes(b"nothing")
     (source / "notes.txt").write_text("no X-ray")
     (source / "._image.dcm").write_bytes(b"left over")
@@ -87,12 +89,17 @@ def test_a_folder_of_files_good_and_bad(tmp_path, run_folder, model, xray, capsy
     caplog.clear()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        assert cli.main(["predict", str(source), "--model", str(run_folder), "--out", str(out)]) == 0
+        given = [str(source), str(tmp_path / "picture.png"), "--model", str(run_folder), "--out", str(out)]
+        assert cli.main(["predict", *given]) == 0
     assert not any(SECRET in str(warning.message) for warning in caught) and SECRET not in caplog.text
 
     log = capsys.readouterr()
-    assert "7 X-rays predicted" in log.out and "3 with problems" in log.out
-    assert "broken.dcm" in log.err and "no-uid.dcm: has no valid StudyInstanceUID" in log.err
+    assert "7 X-rays predicted" in log.out and "1 with problems" in log.out
+    assert "broken.dcm" in log.err
+    left = pd.read_csv(out / "not_predicted.csv").set_index("file")
+    assert sorted(Path(file).name for file in left.index) == ["._image.dcm", "broken.dcm", "icon.png", "notes.txt"]
+    assert left.outcome[str(source / "broken.dcm")] == "failed"
+    assert "a picture next to DICOM files" in left.reason[str(source / "icon.png")]
     table = pd.read_csv(out / "predictions.csv").set_index("name")
     images = [name for name in table.index if name.endswith("image")]
     assert len(images) == 2 and {"no-uid", "1.2.3.4", "picture"} <= set(table.index)
@@ -113,6 +120,82 @@ def test_a_folder_of_files_good_and_bad(tmp_path, run_folder, model, xray, capsy
     assert SECRET.encode() not in everything and SECRET not in log.out + log.err
     assert cli.main(["predict", str(source), "--model", str(run_folder), "--out", str(out)]) == 1
     assert "holds predictions already" in capsys.readouterr().err
+
+
+FRONTAL = {"BodyPartExamined": "CHEST", "ViewPosition": "PA"}
+
+
+def test_what_is_not_a_frontal_chest_x_ray_is_refused_by_name(tmp_path, model, xray):
+    write_dicom(tmp_path / "in" / "chest.dcm", xray, **FRONTAL)
+    write_dicom(tmp_path / "in" / "silent.dcm", xray)
+    for name, fields in {
+        "ct": {"SOPClassUID": CTImageStorage, "Modality": "CT"},
+        "hand": FRONTAL | {"BodyPartExamined": "HAND"},
+        "lateral": FRONTAL | {"ViewPosition": "LL"},
+    }.items():
+        write_dicom(tmp_path / "in" / f"{name}.dcm", xray, **fields)
+    options = {"segmentation": False, "progress": False}
+    found = predict_files.predict_files([tmp_path / "in"], model, tmp_path / "out", **options)
+    assert found.predictions.set_index("name").frontal_chest.to_dict() == {"chest": "yes", "silent": "not checked"}
+    said = {Path(path).stem: reason for path, reason in found.failures.items()}
+    assert "CT Image Storage" in said["ct"] and "BodyPartExamined is HAND" in said["hand"]
+    assert "ViewPosition is LL" in said["lateral"] and len(said) == 3
+    found = predict_files.predict_files([tmp_path / "in"], model, tmp_path / "all", any_image=True, **options)
+    assert not found.failures and (found.predictions.frontal_chest == "no").sum() == 3
+
+
+def test_its_own_output_is_never_input(tmp_path, model, xray):
+    for name in ("a", "b"):
+        write_dicom(tmp_path / f"{name}.dcm", xray)
+    for number in range(2):
+        found = predict_files.predict_files([tmp_path], model, tmp_path / f"out{number}", progress=False)
+        assert found.predictions.name.tolist() == ["a", "b"]
+    assert sum(reason == "written by an earlier prediction" for reason in found.left_out.values()) == 4 * 2
+    # A killed run has no table yet.
+    (tmp_path / "out0" / "predictions.csv").unlink()
+    assert list(radiographs.find([tmp_path]).files) == ["a", "b"]
+    with pytest.raises(RadiographError, match=r"there is no X-ray .*written by an earlier prediction"):
+        radiographs.find([tmp_path / "out1"])
+
+
+def test_every_file_of_a_folder_is_taken_or_named(tmp_path, xray):
+    write_dicom(tmp_path / "good.dcm", xray)
+    bare = write_dicom(tmp_path / "IM000002", xray)
+    bare.write_bytes(bare.read_bytes()[132:])
+    for name in ("c.dcm.gz", "d.tif", "DICOMDIR", "gone"):
+        (tmp_path / name).write_bytes(b"II*\0")
+    (tmp_path / "gone").unlink()
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")
+    found = radiographs.find([tmp_path])
+    assert sorted(found.files) == ["IM000002", "good"]
+    assert {path.name: reason[:10] for path, reason in found.left_out.items()} == {
+        "c.dcm.gz": "not a DICO", "d.tif": "not a DICO", "DICOMDIR": "the list o", "gone": "a link to ",
+    }  # fmt: skip
+
+
+def test_areas_use_both_spacings_and_say_where_they_are_measured(tmp_path, model, xray):
+    write_dicom(tmp_path / "both.dcm", xray, PixelSpacing=[0.1, 0.4])
+    write_dicom(tmp_path / "detector.dcm", xray, PixelSpacing=None, ImagerPixelSpacing=[0.2, 0.2])
+    found = predict_files.predict_files([tmp_path], model, tmp_path / "out", progress=False).predictions
+    assert found.spacing_at_detector.tolist() == [False, True]
+    assert (found.area_cm2 == (found.area_px * 0.04 / 100).round(2)).all() and (found.area_px > 0).all()
+
+
+def test_one_note_for_all_files_with_the_same_fault(tmp_path, model, xray):
+    for number in range(3):
+        write_dicom(tmp_path / f"{number}.dcm", xray, StudyInstanceUID="", WindowCenter=5, WindowWidth=0)
+    found = predict_files.predict_files([tmp_path], model, tmp_path / "out", progress=False)
+    assert not found.failures and len(found.predictions) == 3
+    segmentation, hints = found.notes()
+    assert segmentation.startswith("3 files predicted without a DICOM Segmentation: has no valid StudyInstanceUID")
+    assert hints.startswith("3 files predicted although display hints") and "indow" in hints
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_pictures_with_copies_of_the_gray_channel(tmp_path, xray, channels):
+    colours = np.dstack([xray] * 3 + [np.full_like(xray, 255)] * (channels - 3))
+    cv2.imwrite(str(tmp_path / "a.png"), colours)
+    assert (radiographs.read_image(tmp_path / "a.png") == xray).all()
 
 
 def test_the_dicom_segmentation_refers_to_its_x_ray(tmp_path, xray):
@@ -183,23 +266,23 @@ def test_linked_folders_are_searched(tmp_path, xray):
     write_dicom(tmp_path / "elsewhere" / "a.dcm", xray)
     (tmp_path / "sources").mkdir()
     (tmp_path / "sources" / "link").symlink_to(tmp_path / "elsewhere")
-    assert list(radiographs.find([tmp_path / "sources"])) == ["a"]
+    assert list(radiographs.find([tmp_path / "sources"]).files) == ["a"]
 
 
 def test_every_x_ray_has_a_name_of_its_own(tmp_path, xray, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a/b/x.png", "a-b/x.png", "a/b-x.png", "a-b-x.png", "x.png"):
         write_dicom(tmp_path / "in" / name, xray)
-    named = radiographs.find(["in"])
+    named = radiographs.find(["in"]).files
     assert len(set(named)) == len(set(named.values())) == 5
     long = tmp_path / ("d" * 150) / ("e" * 150) / "x.png"
     write_dicom(long, xray)
-    assert max(map(len, radiographs.find([long, "in"]))) <= radiographs.LONGEST_NAME
+    assert max(map(len, radiographs.find([long, "in"]).files)) <= radiographs.LONGEST_NAME
 
 
 def test_a_name_that_is_no_text_can_be_written_to_a_table(tmp_path, xray):
     write_dicom(tmp_path / "a.dcm", xray).rename(os.fsdecode(os.fsencode(tmp_path) + b"/b\xff.dcm"))
-    assert list(radiographs.find([tmp_path])) == [r"b\udcff"]
+    assert list(radiographs.find([tmp_path]).files) == [r"b\udcff"]
 
 
 def test_pictures_of_12_bits_in_16_are_not_dark(tmp_path):
@@ -212,7 +295,7 @@ def test_nothing_is_left_where_no_file_can_be_read(run_folder, tmp_path, capsys)
     out = tmp_path / "out"
     for _ in range(2):  # the second time as well, for there are no predictions yet
         assert cli.main(["predict", str(tmp_path / "a.dcm"), "--model", str(run_folder), "--out", str(out)]) == 1
-        assert "none of 1 files can be read; the first: " in capsys.readouterr().err
+        assert "none of 1 files can be predicted; the first: " in capsys.readouterr().err
     assert not out.exists()
 
 
