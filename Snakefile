@@ -35,7 +35,7 @@ except PneumoError as error:
 HERE = os.path.relpath(RUN.folder.parent.parent)
 COMMON = f"-p data {quoted(DATA)} -p profile {PROFILE} -p seed {SEED} -p split {SPLIT} -p patients {quoted(PATIENTS)}"
 # What the book is made from beside the runs; the rest of book/ is made by the build.
-MADE = {"_build", "generated", "runs", *(f"{name}.md" for name in EXPERIMENTS)}
+MADE = {"_build", "generated", "runs", "__pycache__", *(f"{name}.md" for name in EXPERIMENTS)}
 BOOK = [path for folder in ("book", "results") for path in Path(folder).rglob("*.*") if not MADE & set(path.parts)]
 BOOK += [Path("_config.yml"), Path("_toc.yml"), *Path("pneumo_lib").rglob("*.py")]
 # At the paper's scale a sweep fills a machine; at the others it is mostly imports, and two run side by side.
