@@ -45,9 +45,12 @@ def pneumo() -> None:
 @_options(TRAIN)
 def train(accumulate: int, precision: str, force: bool, **named) -> None:
     """Train all stages of a run; one that was cut off goes on."""
-    from pneumo_lib import runs, workflow
+    from pneumo_lib import runs
 
+    # A wrong value is answered before PyTorch is imported.
     run = runs.start(**named, accumulate=accumulate, precision=precision, force=force)
+    from pneumo_lib import workflow
+
     workflow.train_run(run, accumulate, precision, force)
     click.echo(f"{paths.shown(run.folder)} holds the weights; next: pneumo sweep")
 
@@ -56,9 +59,14 @@ def train(accumulate: int, precision: str, force: bool, **named) -> None:
 @_options(SWEEP)
 def sweep(tta: str, rule: str, **named) -> None:
     """Choose a trained run's thresholds on its validation images."""
-    from pneumo_lib import runs, workflow
+    from pneumo_lib import parameters, runs
 
-    chosen = workflow.sweep_run(runs.start(**named), tta, rule)
+    run = runs.start(**named)
+    parameters.checked_transforms(tta)
+    parameters.checked_rule(rule)
+    from pneumo_lib import workflow
+
+    chosen = workflow.sweep_run(run, tta, rule)
     click.echo(
         f"B-TH {chosen.binarization_threshold:.3f}, R-TH {chosen.removal_threshold}, "
         f"mean DSC on validation {chosen.score:.4f}; next: pneumo test"
@@ -69,10 +77,13 @@ def sweep(tta: str, rule: str, **named) -> None:
 @_options(TEST)
 def test(tta_table: bool, **named) -> None:
     """Score a run on its test images and write its record."""
-    from pneumo_lib import records, runs, workflow
+    from pneumo_lib import records, runs
+
+    run = runs.start(**named)
+    from pneumo_lib import workflow
     from pneumo_lib.report.style import interval_text
 
-    record = workflow.test_run(runs.start(**named), tta_table)
+    record = workflow.test_run(run, tta_table)
     click.echo(f"{record.name}, {record.label}: mean DSC {interval_text(records.headline(record)['dsc'])} on test")
 
 

@@ -1,12 +1,13 @@
-"""The energy that training takes, where the device tells: NVIDIA's counter of a GPU, or the processor's (RAPL on Linux)."""
+"""What the machine offers: cores, the number format that a network trains in, and the energy that training takes.
+
+PyTorch is imported where it is asked, for it takes seconds, and wrong parameters are to be answered at once.
+"""
 
 import math
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
 
 from pneumo_lib.errors import ParameterError
 
@@ -32,14 +33,25 @@ def choose_precision(name: str | int = "auto", device: str = "cpu") -> str:
     Raises:
         ParameterError: none of auto, 32, bf16.
     """
+    return PRECISIONS[checked_precision(name)] or (MIXED if has_bfloat16(device) else FLOAT32)
+
+
+def checked_precision(name: str | int) -> str:
+    """The parameter `precision`, if it is one.
+
+    Raises:
+        ParameterError: none of auto, 32, bf16.
+    """
     # papermill makes a number of `-p precision 32`.
     if isinstance(name, bool) or str(name) not in PRECISIONS:
         raise ParameterError(f"precision={name!r} is no choice; give one of {', '.join(PRECISIONS)}.")
-    return PRECISIONS[str(name)] or (MIXED if has_bfloat16(device) else FLOAT32)
+    return str(name)
 
 
 def has_bfloat16(device: str) -> bool:
     """Whether the device multiplies bfloat16 numbers itself: NVIDIA from Ampere on, x86 with AVX512-BF16 or AMX."""
+    import torch
+
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     # Older versions of PyTorch do not tell; they train in float32 unless they are told otherwise.
@@ -104,6 +116,7 @@ def _joules(path: Path) -> float:
 def _gpu() -> list[Counter]:
     try:
         import pynvml
+        import torch
 
         pynvml.nvmlInit()
         # By its identity: CUDA_VISIBLE_DEVICES numbers the cards anew.

@@ -1,12 +1,15 @@
 """The parameters of notebooks and commands, and the checks of what a user types."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from pneumo_lib import paths
 from pneumo_lib.errors import ParameterError, SweepError, TtaError, WeightsError
 from pneumo_lib.evaluation.postprocessing import RULES
 from pneumo_lib.evaluation.transforms import TRANSFORMS
-from pneumo_lib.model.weights import InitialWeights
+
+if TYPE_CHECKING:
+    from pneumo_lib.model.weights import InitialWeights
 
 
 @dataclass(frozen=True)
@@ -44,24 +47,26 @@ SWEEP = (*RUN, "tta", "rule")
 TEST = (*RUN, "tta_table")
 
 
-def checked_weights(name: str) -> InitialWeights | None:
+def checked_weights(name: str) -> "InitialWeights | None":
     """The parameter `weights` of a notebook; `None` for "auto", the profile's own.
 
     Raises:
         WeightsError: none of auto, imagenet, none, nor a .safetensors file that is there.
     """
-    known = {"auto": None, "imagenet": InitialWeights("imagenet"), "none": InitialWeights(None)}
+    if name == "auto":
+        return None
+    # PyTorch takes seconds to import, and the default needs none of it.
+    from pneumo_lib.model.weights import InitialWeights
+
+    known = {"imagenet": "imagenet", "none": None}
     if isinstance(name, str) and name in known:
-        return known[name]
+        return InitialWeights(known[name])
     path = paths.given(str(name)).resolve()
+    choices = ", ".join(("auto", *known))
     if path.suffix != ".safetensors":
-        raise WeightsError(
-            f"weights={name!r} is no choice; give {', '.join(known)} or the path of a .safetensors file."
-        )
+        raise WeightsError(f"weights={name!r} is no choice; give {choices} or the path of a .safetensors file.")
     if not path.is_file():
-        raise WeightsError(
-            f"weights={name!r} is no file; give {', '.join(known)} or a .safetensors file that is there."
-        )
+        raise WeightsError(f"weights={name!r} is no file; give {choices} or a .safetensors file that is there.")
     return InitialWeights(file=path)
 
 

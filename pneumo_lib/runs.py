@@ -1,24 +1,28 @@
-"""One run: an experiment, a data set, a profile and a seed, and the folder where all it makes is kept."""
+"""One run: an experiment, a data set, a profile and a seed, and the folder where all it makes is kept.
+
+Nothing here imports PyTorch before it is needed: every job of the graph and every wrong parameter passes through `start`.
+"""
 
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pneumo_lib import experiments, parameters, paths, phantom, profiles
-from pneumo_lib import hardware as precisions
+from pneumo_lib import experiments, hardware, parameters, paths, phantom, profiles
 from pneumo_lib.data import dataset, radiographs
 from pneumo_lib.data.dataset import Dataset
 from pneumo_lib.errors import ParameterError, RadiographError
-from pneumo_lib.evaluation import inference
-from pneumo_lib.evaluation.inference import TrainedModel
 from pneumo_lib.experiments import Experiment
-from pneumo_lib.model import weights as initial_weights
-from pneumo_lib.training.two_stage import TrainingResult
+
+if TYPE_CHECKING:
+    from pneumo_lib.evaluation.inference import TrainedModel
+    from pneumo_lib.model.weights import InitialWeights
+    from pneumo_lib.training.two_stage import TrainingResult
 
 
-def from_parameters(xrays: str, model: str, out: str) -> tuple[Path, TrainedModel, Path]:
+def from_parameters(xrays: str, model: str, out: str) -> "tuple[Path, TrainedModel, Path]":
     """The parameters of notebooks/predict: where the X-rays are, the loaded model, and the folder to write into.
 
     Args:
@@ -33,6 +37,8 @@ def from_parameters(xrays: str, model: str, out: str) -> tuple[Path, TrainedMode
         if not isinstance(value, str):
             raise RadiographError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")
     home = paths.home()
+    from pneumo_lib.evaluation import inference
+
     loaded = inference.load_model(model or home / "runs" / "phantom-demo" / "exp4" / "seed0")
     source = paths.given(xrays) if xrays != "phantom" else phantom.write_dataset(home / "data" / "phantom-24", 24)
     radiographs.find([source])
@@ -54,7 +60,7 @@ class Run:
     dataset: Dataset
     seed: int
     # What the first stage starts from; `None`: the encoder weights that the experiment names.
-    initial: initial_weights.InitialWeights | None = None
+    initial: "InitialWeights | None" = None
 
     @property
     def folder(self) -> Path:
@@ -83,13 +89,15 @@ class Run:
         """The weights of every stage, in order."""
         return [self.weights(number + 1) for number in range(len(self.experiment.stages))]
 
-    def trained(self) -> TrainingResult:
+    def trained(self) -> "TrainingResult":
         """What training left.
 
         Raises:
             ParameterError: not trained yet; says how.
         """
         self.needs(self.final_weights, "train")
+        from pneumo_lib.training.two_stage import TrainingResult
+
         return TrainingResult.read(self.stage_files)
 
     def first_stage(self) -> Path | None:
@@ -155,7 +163,7 @@ def start(
         raise ParameterError(f"accumulate={accumulate!r} is no number of forward passes; give a whole number from 1.")
     if not isinstance(force, bool):
         raise ParameterError(f"force={force!r} is neither true nor false; with papermill, pass it as: -p force True")
-    precisions.choose_precision(precision)
+    hardware.checked_precision(precision)
     for name, value in (("data", data), ("split", split), ("patients", patients)):
         if not isinstance(value, str):
             raise ParameterError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")

@@ -1,6 +1,8 @@
 """The command `pneumo`: one table of parameters, and every mistake is one line."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,10 @@ def test_the_runs_of_an_untouched_profile_are_none(capsys, tmp_path, monkeypatch
     (tmp_path / "runs").mkdir()
     assert cli.main(["runs", "--profile", "smoke"]) == 0
     assert "No run yet" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--exp", "exp9"], ["sweep", "--rule", "largest"]])
+def test_help_and_wrong_values_wait_for_no_pytorch(arguments):
+    code = f"import sys; from pneumo_lib import cli; cli.main({arguments!r}); print('torch' in sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[-1] == "False"
