@@ -13,7 +13,7 @@ import pandas as pd
 from pneumo_lib import experiments, hardware, parameters, paths, phantom, profiles
 from pneumo_lib.data import dataset, radiographs
 from pneumo_lib.data.dataset import Dataset
-from pneumo_lib.errors import ParameterError, RadiographError
+from pneumo_lib.errors import ParameterError, RadiographError, StepError
 from pneumo_lib.experiments import Experiment
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Run:
         """What training left.
 
         Raises:
-            ParameterError: not trained yet; says how.
+            StepError: not trained yet; says how.
         """
         self.needs(self.final_weights, "train")
         from pneumo_lib.training.two_stage import TrainingResult
@@ -104,7 +104,7 @@ class Run:
         """The finished first stage that the experiment starts from; `None` where it trains its own.
 
         Raises:
-            ParameterError: it has not been trained; says how.
+            StepError: it has not been trained; says how.
         """
         return (
             self.needs(self.weights(1), "train", self.experiment.starts_from) if self.experiment.starts_from else None
@@ -120,7 +120,7 @@ class Run:
         """`path`, if it is there.
 
         Raises:
-            ParameterError: it is not; says which notebook makes it.
+            StepError: it is not; says which notebook makes it.
         """
         if not path.is_file():
             parameters = f"-p exp {experiment or self.experiment.name} -p profile {self.experiment.profile}"
@@ -128,7 +128,7 @@ class Run:
             parameters += f" -p seed {self.seed}" if self.seed else ""
             parameters += f" -p split {self.dataset.rule}" if self.dataset.rule != "auto" else ""
             parameters += f" -p patients {shlex.quote(str(self.dataset.patients))}" if self.dataset.patients else ""
-            raise ParameterError(
+            raise StepError(
                 f"{paths.shown(path)} is missing; first run: papermill notebooks/{notebook}.ipynb "
                 f"runs/{experiment or self.experiment.name}-{notebook}.ipynb {parameters}"
             )
@@ -152,8 +152,7 @@ def start(
     `accumulate`, `force` and `precision` are only checked here; they are arguments of `training.train`.
 
     Raises:
-        ParameterError, WeightsError: a wrong value; the sentence
-            lists the valid ones.
+        ParameterError, WeightsError: a wrong value; the sentence lists the valid ones.
     """
     experiment = experiments.get(exp, profile)
     # bool is an int to Python, and papermill turns `-p seed 1.5` into a float and `-p seed x` into a string.

@@ -22,7 +22,7 @@ def model(run: Run) -> torch.nn.Module:
     """The finished network of a run, on the GPU if there is one.
 
     Raises:
-        ParameterError: not trained yet; says how.
+        StepError: not trained yet; says how.
     """
     path = run.needs(run.final_weights, "train")
     untrained = unet.build(run.experiment, pretrained=False)
@@ -48,10 +48,10 @@ def counts_without_removal(run: Run, probability: np.ndarray, truth: np.ndarray)
 
 
 def load_thresholds(run: Run) -> tuple[Thresholds, list[str]]:
-    """What `save_choice` wrote: (thresholds, augmentation).
+    """What `postprocessing.save_thresholds` wrote: (thresholds, augmentation).
 
     Raises:
-        ParameterError: no sweep yet; says how.
+        StepError: no sweep yet; says how.
         SweepError: damaged.
     """
     return postprocessing.read_thresholds(run.needs(run.folder / "thresholds.json", "sweep"))
