@@ -11,7 +11,7 @@ import pytest
 
 from pneumo_book import notebook_pages
 from pneumo_lib import cli, notebook, parameters, records, runs
-from pneumo_lib.errors import NotebookError, ParameterError, PneumoError
+from pneumo_lib.errors import NotebookError, PneumoError, StepError
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOKS = ROOT / "notebooks"
@@ -215,7 +215,7 @@ def test_the_advice_repeats_every_parameter_that_chooses_the_folder(tmp_path, mo
     folder.mkdir()
     (tmp_path / "map.csv").write_text("")
     run = runs.start("exp1", str(folder), "smoke", 3, "deck", str(tmp_path / "map.csv"))
-    with pytest.raises(ParameterError) as raised:
+    with pytest.raises(StepError) as raised:
         run.trained()
     for part in (f"-p data '{folder}'", "-p seed 3", "-p split deck", f"-p patients {tmp_path / 'map.csv'}"):
         assert part in str(raised.value)
