@@ -138,11 +138,20 @@ def download(source, to) -> None:
 @pneumo.command()
 @click.argument("folder")
 @click.option("--patients", help=PARAMETERS["patients"].meaning)
-def inspect(folder, patients) -> None:
+@click.option("--grey-levels", type=Path, metavar="CSV", help="also write how often each grey level occurs")
+def inspect(folder, patients, grey_levels) -> None:
     """Report on a copy of SIIM-ACR: images, masks, patients, quirks."""
     from pneumo_lib.data import siim
 
-    click.echo(siim.report(siim.load_index(folder, patients)).to_string(index=False))
+    index = siim.load_index(folder, patients)
+    click.echo(siim.report(index).to_string(index=False))
+    if grey_levels:
+        from pneumo_lib import atomic
+        from pneumo_lib.data import radiographs
+        from pneumo_lib.report import data_figures
+
+        atomic.write_csv(grey_levels, data_figures.grey_table(map(radiographs.read_image, index["path"])))
+        click.echo(f"{grey_levels} is written; no X-ray can be told from it.")
 
 
 @pneumo.command()
@@ -175,8 +184,12 @@ def export(run, folder) -> None:
 def publish(runs_folder, results) -> None:
     """Copy what the book shows of all runs below RUNS to RESULTS; of patients' X-rays numbers only, without ids."""
     from pneumo_lib import records
+    from pneumo_lib.errors import RecordError
 
-    for path in records.publish(runs_folder, results):
+    written = records.publish(runs_folder, results)
+    if not written:
+        raise RecordError(f"{runs_folder} holds no record; run the experiments first, for example with: make runs")
+    for path in written:
         click.echo(f"{path} ({path.stat().st_size / 1000:.0f} kB)")
 
 

@@ -1,4 +1,4 @@
-"""The record of a run: small, plain, and enough to redraw its tables and figures without the model."""
+"""The record of a run: small, plain, enough to redraw its tables and figures without the model; and which is published."""
 
 import json
 import platform

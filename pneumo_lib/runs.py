@@ -179,9 +179,10 @@ def overview(data: str = dataset.PHANTOM, profile: str = "demo") -> pd.DataFrame
     base = start(data=data, profile=profile)
     rows = []
     for folder in sorted(base.folder.parent.parent.glob("*/seed*")):
-        if folder.parent.name not in (*experiments.EXPERIMENTS, *experiments.VARIANTS):
+        number = folder.name.removeprefix("seed")
+        if folder.parent.name not in (*experiments.EXPERIMENTS, *experiments.VARIANTS) or not number.isdecimal():
             continue
-        seed = int(folder.name.removeprefix("seed"))
+        seed = int(number)
         run = Run(experiments.get(folder.parent.name, profile), base.dataset, seed)
         size = sum(path.stat().st_size for path in folder.glob("*") if path.is_file()) / 1e6
         done = {

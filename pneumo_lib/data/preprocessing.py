@@ -1,4 +1,4 @@
-"""Images and masks decoded once and kept as memory-mapped arrays at the sizes that training and evaluation use."""
+"""Images and masks decoded, resized and kept as memory-mapped arrays at the sizes that training and evaluation use."""
 
 import contextlib
 import sys

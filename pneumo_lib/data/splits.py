@@ -1,4 +1,4 @@
-"""Which images train, which choose (validation) and which report (test)."""
+"""Which images train, which choose (validation) and which report (test): by patient where known, and duplicates counted."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A trained model in a folder: its network, the size it works at and the thresholds chosen for it."""
+"""A trained model read from a folder, its network arranged for prediction, and probability maps streamed into one file."""
 
 import contextlib
 import copy

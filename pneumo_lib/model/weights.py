@@ -1,4 +1,4 @@
-"""Trained weights on disk: safetensors with their configuration inside, read without unpickling anything."""
+"""Weights: what training starts from, and what it leaves: safetensors with their configuration, nothing unpickled."""
 
 import hashlib
 import json

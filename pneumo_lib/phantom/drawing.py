@@ -1,4 +1,4 @@
-"""One phantom from its index."""
+"""One phantom from its index: the scene, its line integrals on a 1024-pixel grid, and the image that they give."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""Soft tissue and air: thickness maps of body, cavity, mediastinum and diaphragm on the 512-pixel grid."""
+"""Soft tissue and air: thickness maps of body, cavity, mediastinum and diaphragm, and the lung vessels."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""A phantom data set on disk, in the challenge's stage-1 layout."""
+"""A phantom data set on disk, in the challenge's stage-1 layout, each image a DICOM file with the header of its files."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Pictures of a data set: samples, and who and how much is in it."""
+"""Pictures of a data set: samples, who and how much is in it, and its grey levels beside those of real X-rays."""
 
 from collections.abc import Iterable
 
@@ -67,7 +67,7 @@ def overview(index: pd.DataFrame, label: str) -> Figure:
     axes[0].bar_label(bars, [f"{count} ({count / max(1, len(labelled)):.0%})" for count in counts])
     axes[0].margins(y=0.12)
     axes[0].set(title="pneumothorax", ylabel="images")
-    area = labelled.loc[labelled["positive"], "mask_area_px"].astype(float) / challenge.PIXELS * 100
+    area = labelled.loc[labelled["positive"], "mask_area_px"].astype(float) / challenge.SIDE**2 * 100
     axes[1].hist(area, bins=np.geomspace(0.005, 20, 19), color=TRUE, edgecolor="white")
     axes[1].set(title="area of the mask", xlabel="% of the image (log scale)", ylabel="images", xscale="log")
     axes[1].set_xticks([0.01, 0.1, 1, 10], ["0.01", "0.1", "1", "10"])

@@ -1,4 +1,4 @@
-"""Whether a run's probabilities mean what they say: the reliability curve of its test pixels."""
+"""Figures of a run's scores: learning curves, subgroups, reliability, and what test-time augmentation adds."""
 
 import pandas as pd
 import seaborn as sns

@@ -1,4 +1,4 @@
-"""What all figures share: colours, and how a figure is made."""
+"""What all figures share: colours, how a figure is made and saved, and how an interval is written."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""Tables of a notebook: settings, stages, thresholds, images."""
+"""Every table of a notebook: settings, stages, thresholds, scores, detection, subgroups, augmentation."""
 
 import dataclasses
 from collections.abc import Sequence

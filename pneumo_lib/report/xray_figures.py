@@ -1,4 +1,4 @@
-"""Pictures of a run: a batch, the learning curves, a gallery of predictions."""
+"""Figures with X-rays: a batch, a gallery of predictions, outlines, and what test-time augmentation changes."""
 
 from collections.abc import Sequence
 from pathlib import Path

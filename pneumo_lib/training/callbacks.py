@@ -1,4 +1,4 @@
-"""The history of a stage as a table, and its one progress bar with an estimate of the time."""
+"""What goes along with training: averaged weights (SWA), the history as a table, one progress bar with the time left."""
 
 import math
 import sys

@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 
 from pneumo_book import notebook_pages
@@ -53,6 +55,38 @@ def test_a_run_leaves_a_record(home):
     assert values["synthetic"] and values["label"] == "phantom data, smoke profile, seed 0"
     assert len(found[0].per_image) == values["split"]["images"]["test"]
     assert sum(values["split"]["images"].values()) == 24
+
+
+def test_the_command_leaves_what_the_notebooks_leave(home, monkeypatch, capsys):
+    """Sweep and test by command, over the notebooks' run: the same thresholds and the same record."""
+    monkeypatch.setenv("PNEUMO_HOME", str(home))
+    folder = home / "runs" / "phantom-smoke" / "exp2" / "seed0"
+    names = ("thresholds.json", "per_image.csv", "history.csv", "explorer-data.js")
+    before, record = {name: (folder / name).read_text() for name in names}, records.read(folder)
+    given = ["--exp", "exp2", "--profile", "smoke"]
+    for step in ("train", "sweep", "test"):
+        assert cli.main([step, *given]) == 0
+    assert {name: (folder / name).read_text() for name in names} == before
+    again = records.read(folder)
+    for effect in (*record.values["tta_effects"], *again.values["tta_effects"]):
+        del effect["seconds"]  # measured anew
+    assert again.values == record.values
+    (folder.with_name("seedless")).mkdir()  # no run's folder, and passed over
+    capsys.readouterr()
+    assert cli.main(["runs", "--profile", "smoke"]) == 0
+    assert re.search(r"exp2 +0 +yes +yes +yes", capsys.readouterr().out)
+
+
+def test_inspect_reports_and_writes_the_grey_levels(home, tmp_path, capsys):
+    data = next(path.parent for path in (home / "data").glob("**/train-rle.csv"))
+    assert cli.main(["inspect", str(data), "--grey-levels", str(tmp_path / "grey.csv")]) == 0
+    assert "24" in capsys.readouterr().out
+    assert pd.read_csv(tmp_path / "grey.csv")["mean"].sum() == pytest.approx(1, abs=1e-4)  # six places, 32 bins
+
+
+def test_a_folder_without_records_is_not_published(tmp_path, capsys):
+    assert cli.main(["publish", str(tmp_path), str(tmp_path / "results")]) == 1
+    assert "holds no record" in capsys.readouterr().err
 
 
 def test_exp3_goes_on_from_exp2(home):

@@ -59,7 +59,7 @@ def substitutions() -> dict[str, str]:
         for source in ("paper", "deck")
     ]
     best = paper.values("sweep", "best")
-    blank = challenge.challenge_empty_masks()
+    blank = challenge.EMPTY_MASK_BASELINE
     return {
         "blank": f"{blank:.4f}",
         "challenge_images": f"{challenge.IMAGES:,}",

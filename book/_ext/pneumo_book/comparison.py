@@ -1,4 +1,4 @@
-"""Paper, deck and this run side by side: the tables of the book and the README."""
+"""Paper, deck and this run side by side: the tables of the book and the README, and how far seeds lie apart."""
 
 import os
 from pathlib import Path

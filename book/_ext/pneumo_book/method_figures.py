@@ -1,4 +1,4 @@
-"""Drawn figures of the method: run-length code, loss, stages, weight averaging."""
+"""Drawn figures of the method: run-length code, loss, stages, weight averaging, and the network from a forward pass."""
 
 import numpy as np
 import seaborn as sns

@@ -17,7 +17,7 @@ PAPER, DECK, BLANK = "#0072B2", "#D55E00", "0.35"
 def against_blank() -> Figure:
     """Every IoU of the paper and the deck, with the score of predicting nothing."""
     figure, axes = subplots(1, 2, figsize=(9, 3.3), sharex=True, sharey=True)
-    blank = challenge.challenge_empty_masks()
+    blank = challenge.EMPTY_MASK_BASELINE
     names = list(EXPERIMENTS)
     for number, axis in enumerate(axes, 1):
         for source, colour, marker in (("paper", PAPER, "o"), ("deck", DECK, "s")):
