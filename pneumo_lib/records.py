@@ -187,24 +187,38 @@ def headline(record: Record) -> dict:
     return record.values["test"][HEADLINE]["scores"]
 
 
-NUMBERS = ("record.json", "per_image.csv", "history.csv")
-PICTURES = ("gallery.png", "explorer-data.js")
-"""What else the book shows of a run; of patients' X-rays never published."""
+EXPLORER = "explorer-data.js"
+PICTURES = ("gallery.png", EXPLORER)
+"""What the book shows of a run beside its numbers; of patients' X-rays never published."""
 
 
 def publish(runs: Path, results: Path) -> list[Path]:
-    """Copies what the book needs of every run below `runs` to the same place below `results`; what was written."""
-    written = []
-    for record in find(runs):
+    """Copies what the book needs of every run below `runs` to the same place below `results`; what was written.
+
+    The explorer's data, a megabyte a run, are copied of the best pipeline only.
+
+    Raises:
+        RecordError: a damaged record, or both folders are the same.
+    """
+    written, found = [], find(runs)
+    if Path(runs).resolve() == Path(results).resolve():
+        raise RecordError(f"{results} is the folder of the runs themselves; name another one to publish in.")
+    synthetic = [record for record in found if record.values["synthetic"]]
+    explored = best(synthetic) if synthetic else None
+    for record in found:
         folder = results / record.folder.resolve().relative_to(Path(runs).resolve())
         folder.mkdir(parents=True, exist_ok=True)
-        files = [
-            *NUMBERS,
-            *(name for name in PICTURES if record.values["synthetic"] and (record.folder / name).is_file()),
-        ]
-        written += [Path(shutil.copy(record.folder / name, folder / name)) for name in files]
-        if not record.values["synthetic"]:
+        for name in PICTURES:
+            # What an earlier run left is not this one's.
+            (folder / name).unlink(missing_ok=True)
+        names = ["record.json", "history.csv"]
+        if record.values["synthetic"]:
+            names += ["per_image.csv", "gallery.png", *([EXPLORER] if record is explored else [])]
+        else:
             atomic.write_csv(folder / "per_image.csv", without_ids(record.per_image))
+            written.append(folder / "per_image.csv")
+        there = [name for name in names if (record.folder / name).is_file()]
+        written += [Path(shutil.copy(record.folder / name, folder / name)) for name in there]
     return written
 
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,3 +22,8 @@ def test_every_name_is_there(name):
 def test_another_name_is_none():
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         getattr(pneumo_lib, "nothing")  # noqa: B009
+
+
+def test_the_api_page_names_the_whole_face():
+    page = (Path(__file__).resolve().parents[1] / "book" / "reference" / "api.md").read_text()
+    assert all(f"`{name}`" in page for name in pneumo_lib.__all__)

@@ -231,6 +231,8 @@ def test_pictures_of_patients_are_not_published(home, tmp_path):
     (record.folder / "explorer-data.js").write_text("X-rays")
     written = records.publish(home / "runs" / "siim_silver-demo", tmp_path / "results")
     assert written and not {path.name for path in written} & set(records.PICTURES)
+    kept = records.find(tmp_path / "results")[0].per_image
+    assert kept["image_id"].tolist() == list(range(1, len(kept) + 1))
 
 
 def test_every_experiment_has_notes():
@@ -241,6 +243,16 @@ def test_every_experiment_has_notes():
 def test_kept_runs_are_small_and_whole(runs, home):
     written = records.publish(runs, home / "results" / "phantom-demo")
     assert sum(path.suffix == ".png" for path in written) == 5
+    for folder in runs.glob("exp*/seed*"):
+        (folder / records.EXPLORER).write_text("a megabyte")
+    stale = home / "results" / "phantom-demo" / "exp1" / "seed0" / records.EXPLORER
+    stale.write_text("of an earlier run")
+    top = records.best(records.find(runs))
+    explorers = [
+        path for path in records.publish(runs, home / "results" / "phantom-demo") if path.name == records.EXPLORER
+    ]
+    assert [path.parent.parent.name for path in explorers] == [top.name]
+    assert top.name != "exp1" and not stale.exists()
     kept, own = (records.find(folder) for folder in (home / "results", runs))
     assert [one.values for one in kept] == [one.values for one in own]
     assert all((one.folder / "gallery.png").read_bytes().startswith(b"\x89PNG") for one in kept)

@@ -87,6 +87,8 @@ def test_inspect_reports_and_writes_the_grey_levels(home, tmp_path, capsys):
 def test_a_folder_without_records_is_not_published(tmp_path, capsys):
     assert cli.main(["publish", str(tmp_path), str(tmp_path / "results")]) == 1
     assert "holds no record" in capsys.readouterr().err
+    assert cli.main(["publish", str(tmp_path), str(tmp_path)]) == 1
+    assert "name another one" in capsys.readouterr().err
 
 
 def test_exp3_goes_on_from_exp2(home):
