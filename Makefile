@@ -9,8 +9,14 @@ CONSTRAINT ?= constraints.txt
 BIN := .venv/bin
 # What the graph starts finds the same environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-OPTIONS := --cores $(CORES) --rerun-incomplete --config data='$(DATA)' profile='$(PROFILE)' seed='$(SEED)'
+# Through the environment, so that no shell or parser reads a path's spaces, apostrophes and brackets.
+export PNEUMO_DATA := $(value DATA)
+# A cluster's profile is for its own workflows.
+unexport SNAKEMAKE_PROFILE
+OPTIONS := --cores $(CORES) --rerun-incomplete --config profile='$(PROFILE)' seed='$(SEED)'
 QUIET := --quiet host reason
+# Snakemake's own lock outlives a killed run; this one does not.
+SNAKEMAKE := $(BIN)/python -m pneumo_lib.locks .snakemake/make.lock $(BIN)/python -m snakemake --nolock
 
 .DEFAULT_GOAL := help
 .PHONY: help install book runs graph test lint links notebooks results clean
@@ -31,12 +37,12 @@ install: .venv/installed  ## make .venv with the tested versions of everything
 	@touch $@
 
 book: .venv/installed  ## write the phantom, run exp1..exp5 and build the book
-	$(BIN)/python -m snakemake book $(OPTIONS) $(QUIET)
+	$(SNAKEMAKE) book $(OPTIONS) $(QUIET)
 	@echo; echo "The book is in book/_build/html/index.html. Open it with a browser, or serve it:"
 	@echo "  $(BIN)/python -m http.server --directory book/_build/html 8000    then http://localhost:8000"
 
 runs: .venv/installed  ## run exp1..exp5 without the book, e.g. make runs DATA=/data/siim PROFILE=paper
-	$(BIN)/python -m snakemake runs $(OPTIONS) $(QUIET)
+	$(SNAKEMAKE) runs $(OPTIONS) $(QUIET)
 
 graph: .venv/installed  ## what would be run, and why
 	$(BIN)/python -m snakemake book --dry-run $(OPTIONS)

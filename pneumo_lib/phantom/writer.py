@@ -160,7 +160,7 @@ def _claim(root: Path, wanted: dict) -> bool:
         path = root / name
         if path.exists():
             try:
-                found = json.loads(path.read_text())
+                found = json.loads(path.read_text(encoding="utf-8"))
             except ValueError:
                 found = None
             if isinstance(found, dict) and {**found, "generator_version": VERSION} == wanted != found:
