@@ -50,9 +50,10 @@ graph: .venv/installed  ## what would be run, and why
 test: .venv/installed  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
 
-lint: .venv/installed  ## check style, and that notebooks and their sources agree
+lint: .venv/installed  ## check style and types, and that notebooks and their sources agree
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -p no:xdist -p no:cacheprovider tests/notebooks/test_sources.py -k agree
 
 links: .venv/installed  ## check the book's links to other sites (needs a network)

@@ -9,6 +9,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pneumo_lib.errors import ParameterError
@@ -85,7 +86,7 @@ def has_bfloat16(device: str) -> bool:
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     # Older versions of PyTorch do not tell; they train in float32 unless they are told otherwise.
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
@@ -132,7 +133,7 @@ def _packages(folder: Path) -> list[Counter]:
     found = []
     for zone in zones:
         try:
-            found.append(Counter(lambda zone=zone: _joules(zone / "energy_uj"), _joules(zone / "max_energy_range_uj")))
+            found.append(Counter(partial(_joules, zone / "energy_uj"), _joules(zone / "max_energy_range_uj")))
             found[-1].read()
         except (OSError, ValueError):
             return []
