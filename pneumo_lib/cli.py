@@ -170,12 +170,13 @@ def notebook(source, output, given) -> None:
 @pneumo.command()
 @click.argument("run")
 @click.argument("folder", type=Path)
-def export(run, folder) -> None:
+@click.option("--onnx", is_flag=True, help="also write model.onnx, checked against PyTorch; needs the extra onnx")
+def export(run, folder, onnx) -> None:
     """Export a run's weights as segmentation-models-pytorch's `from_pretrained` reads them."""
     from pneumo_lib.evaluation import inference
     from pneumo_lib.model import weights
 
-    click.echo(weights.export(inference.last_stage(paths.given(run)), folder))
+    click.echo(weights.export(inference.last_stage(paths.given(run)), folder, onnx))
 
 
 @pneumo.command()

@@ -15,7 +15,7 @@ from torch import nn
 from pneumo_lib import atomic, paths
 from pneumo_lib.errors import WeightsError
 from pneumo_lib.experiments import Experiment
-from pneumo_lib.model import unet
+from pneumo_lib.model import onnx_export, unet
 
 _FIRST = "conv1.weight"
 
@@ -89,20 +89,23 @@ def load_pretrained(path: Path, model: nn.Module) -> nn.Module:
     return model
 
 
-def export(source, folder: Path) -> Path:
+def export(source, folder: Path, onnx: bool = False) -> Path:
     """Weights as segmentation-models-pytorch keeps them, for `smp.from_pretrained(folder)` and for this package alike.
 
     Args:
         source: a run, or a weights file of this package; thresholds chosen beside it come along.
         folder: gets `model.safetensors` and `config.json`.
+        onnx: also write `model.onnx`, see `onnx_export.write_onnx`.
 
     Raises:
-        WeightsError: see `about` and `load`.
+        WeightsError: see `metadata`, `load` and `onnx_export.write_onnx`.
     """
     path, folder = Path(getattr(source, "final_weights", source)), Path(folder)
     found = metadata(path)
     channels = found["settings"]["experiment"]["channels"]
     model = load(path, unet.build(SimpleNamespace(channels=channels), pretrained=False))
+    if onnx:
+        onnx_export.write_onnx(folder / "model.onnx", model)
     write(folder / "model.safetensors", model, found)
     atomic.write_json(folder / "config.json", model.config | {"_model_class": type(model).__name__})
     thresholds = path.with_name("thresholds.json")
