@@ -9,8 +9,14 @@ CONSTRAINT ?= constraints.txt
 BIN := .venv/bin
 # What the graph starts finds the same environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-OPTIONS := --cores $(CORES) --rerun-incomplete --config data='$(DATA)' profile='$(PROFILE)' seed='$(SEED)'
+# Through the environment, so that no shell or parser reads a path's spaces, apostrophes and brackets.
+export PNEUMO_DATA := $(value DATA)
+# A cluster's profile is for its own workflows.
+unexport SNAKEMAKE_PROFILE
+OPTIONS := --cores $(CORES) --rerun-incomplete --config profile='$(PROFILE)' seed='$(SEED)'
 QUIET := --quiet host reason
+# Snakemake's own lock outlives a killed run; this one does not.
+SNAKEMAKE := $(BIN)/python -m pneumo_lib.locks .snakemake/make.lock $(BIN)/python -m snakemake --nolock
 
 .DEFAULT_GOAL := help
 .PHONY: help install book runs graph test lint links notebooks results think clean
@@ -31,12 +37,12 @@ install: .venv/installed  ## make .venv with the tested versions of everything
 	@touch $@
 
 book: .venv/installed  ## write the phantom, run exp1..exp5 and build the book
-	$(BIN)/python -m snakemake book $(OPTIONS) $(QUIET)
+	$(SNAKEMAKE) book $(OPTIONS) $(QUIET)
 	@echo; echo "The book is in book/_build/html/index.html. Open it with a browser, or serve it:"
 	@echo "  $(BIN)/python -m http.server --directory book/_build/html 8000    then http://localhost:8000"
 
 runs: .venv/installed  ## run exp1..exp5 without the book, e.g. make runs DATA=/data/siim PROFILE=paper
-	$(BIN)/python -m snakemake runs $(OPTIONS) $(QUIET)
+	$(SNAKEMAKE) runs $(OPTIONS) $(QUIET)
 
 graph: .venv/installed  ## what would be run, and why
 	$(BIN)/python -m snakemake book --dry-run $(OPTIONS)
@@ -44,9 +50,10 @@ graph: .venv/installed  ## what would be run, and why
 test: .venv/installed  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
 
-lint: .venv/installed  ## check style, and that notebooks and their sources agree
+lint: .venv/installed  ## check style and types, and that notebooks and their sources agree
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 	$(BIN)/python -m pytest -q -p no:xdist -p no:cacheprovider tests/notebooks/test_sources.py -k agree
 
 links: .venv/installed  ## check the book's links to other sites (needs a network)

@@ -5,6 +5,7 @@
 """
 
 import os
+import shlex
 import sys
 import zlib
 from pathlib import Path
@@ -13,9 +14,14 @@ from pneumo_lib import experiments, runs as run_files
 from pneumo_lib.errors import PneumoError
 
 
+def literal(text):
+    """A text with nothing in it that Snakemake would fill in."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
 def quoted(text):
-    """A text as one word of a shell command, and with nothing in it that Snakemake would fill in."""
-    return "'" + text.replace("'", "'\"'\"'").replace("{", "{{").replace("}", "}}") + "'"
+    """A text as one word of a shell command."""
+    return literal(shlex.quote(text))
 
 
 def digest(files):
@@ -24,7 +30,8 @@ def digest(files):
 
 
 # A folder named 2019 is a number to Snakemake.
-DATA, PATIENTS = str(config.get("data", "phantom")), str(config.get("patients", ""))
+DATA = str(config.get("data", os.environ.get("PNEUMO_DATA", "phantom")))
+PATIENTS = str(config.get("patients", ""))
 PROFILE, SEED, SPLIT = config.get("profile", "demo"), config.get("seed", 0), config.get("split", "auto")
 EXPERIMENTS = list(experiments.EXPERIMENTS)
 STEPS = ["train", "sweep", "test"]
@@ -32,7 +39,9 @@ try:
     RUN = run_files.start("exp1", DATA, PROFILE, SEED, SPLIT, PATIENTS)
 except PneumoError as error:
     sys.exit(f"error: {error}")
-HERE = os.path.relpath(RUN.folder.parent.parent)
+# Relative, because Snakemake shows it in every line.
+FOLDER = os.path.relpath(RUN.folder.parent.parent)
+HERE = literal(FOLDER)
 COMMON = f"-p data {quoted(DATA)} -p profile {PROFILE} -p seed {SEED} -p split {SPLIT} -p patients {quoted(PATIENTS)}"
 # What the book is made from beside the runs; the rest of book/ is made by the build.
 MADE = {"_build", "generated", "runs", "__pycache__", *(f"{name}.md" for name in EXPERIMENTS)}
@@ -40,7 +49,7 @@ BOOK = [path for folder in ("book", "results") for path in Path(folder).rglob("*
 BOOK += [Path("_config.yml"), Path("_toc.yml"), *Path("pneumo_lib").rglob("*.py")]
 # At the paper's scale a sweep fills a machine; at the others it is mostly imports, and two run side by side.
 EVALUATION_CORES = workflow.cores if PROFILE == "paper" else 1
-NOTEBOOK = "pneumo notebook {input.source} {output} -p exp {wildcards.exp} " + COMMON
+NOTEBOOK = "pneumo notebook {input.source:q} {output:q} -p exp {wildcards.exp} " + COMMON
 
 
 wildcard_constraints:
@@ -51,7 +60,7 @@ wildcard_constraints:
 def first_stage(wildcards):
     """The training that an experiment starts from, if any."""
     start = experiments.get(wildcards.exp).starts_from
-    return [f"{HERE}/{start}/seed{wildcards.seed}/train.ipynb"] if start else []
+    return [f"{FOLDER}/{start}/seed{wildcards.seed}/train.ipynb"] if start else []
 
 
 rule book:
@@ -65,7 +74,7 @@ rule book:
         # As one number, since a failure lists every input.
         made_from=digest(BOOK),
     shell:
-        "PNEUMO_RECORDS={HERE} jupyter-book build . --path-output book -W --keep-going -q"
+        f"PNEUMO_RECORDS={quoted(FOLDER)} jupyter-book build . --path-output book -W --keep-going -q"
 
 
 rule runs:
@@ -80,7 +89,7 @@ rule data:
         f"{HERE}/data.ipynb",
     threads: workflow.cores
     shell:
-        "pneumo notebook {input.source} {output} " + COMMON.replace(f"-p seed {SEED} ", "")
+        "pneumo notebook {input.source:q} {output:q} " + COMMON.replace(f"-p seed {SEED} ", "")
 
 
 # The weights are no outputs: Snakemake deletes outputs before it runs a job again, and a training that was cut off, or is
@@ -119,4 +128,4 @@ rule test:
         f"{HERE}/{{exp}}/seed{{seed}}/record.json",
     threads: EVALUATION_CORES
     shell:
-        NOTEBOOK.replace("{output}", "{output[0]}")
+        NOTEBOOK.replace("{output:q}", "{output[0]:q}")

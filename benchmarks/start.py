@@ -38,7 +38,7 @@ class Report(lightning.Callback):
             print(f"{time.time() - self.began:.1f} s to the first step", flush=True)
 
     def on_train_epoch_end(self, trainer, pl_module) -> None:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
         kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
         print(f"epoch {trainer.current_epoch + 1}: {kilobytes / 1000:.0f} MB", flush=True)
 

@@ -46,7 +46,7 @@ def replacing(path: Path) -> Iterator[Path]:
 def write_json(path: Path, value) -> None:
     """Writes plain values as indented JSON; NaN is refused, as no other reader would take it."""
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:

@@ -88,5 +88,9 @@ class RecordError(PneumoError):
     """A record of a run that is missing or damaged."""
 
 
+class BusyError(PneumoError):
+    """Work that another process is doing at the moment."""
+
+
 class NotebookError(PneumoError):
     """A notebook that cannot be run as asked."""

@@ -1,12 +1,15 @@
-"""What the machine offers: cores, the number format that a network trains in, and the energy that training takes.
+"""The machine: usable cores, shared memory, the number format of training, and the energy that training takes.
 
-PyTorch is imported where it is asked, for it takes seconds, and wrong parameters are to be answered at once.
+PyTorch is imported inside functions because its import takes seconds, and wrong parameters should be reported at once.
 """
 
 import math
 import os
+import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pneumo_lib.errors import ParameterError
@@ -15,6 +18,34 @@ from pneumo_lib.errors import ParameterError
 def usable_cores() -> int:
     """Processors that this process may use: fewer than the machine has in a container or a batch job (only Linux tells)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+SHARED_MEMORY = Path("/dev/shm")
+
+
+def affordable_workers(wanted: int, batch_bytes: int, ahead: int, shared: Path = SHARED_MEMORY) -> int:
+    """Loader processes whose batches fit into shared memory; says on stderr where these are fewer than wanted.
+
+    A process that finds no room there is killed by the system. Containers often have 64 MB only.
+
+    Args:
+        wanted: loader processes.
+        batch_bytes: size of one batch.
+        ahead: batches that each process loads ahead.
+        shared: where Linux keeps shared memory; systems without that folder have no such limit.
+    """
+    if not wanted or not shared.is_dir():
+        return wanted
+    free = shutil.disk_usage(shared).free
+    # One batch more each: the one in use. Half of the memory is left to others.
+    possible = int(free / 2 / (batch_bytes * (ahead + 1)))
+    if possible < wanted:
+        print(
+            f"shared memory ({shared}) has {free / 1e6:.1f} MB free, enough for {possible} of {wanted} loader processes; "
+            "training continues with those. In Docker, give more: docker run --shm-size 1g",
+            file=sys.stderr,
+        )
+    return min(wanted, possible)
 
 
 FLOAT32, MIXED = "32-true", "bf16-mixed"
@@ -55,7 +86,7 @@ def has_bfloat16(device: str) -> bool:
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     # Older versions of PyTorch do not tell; they train in float32 unless they are told otherwise.
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16"))
 
 
@@ -102,7 +133,7 @@ def _packages(folder: Path) -> list[Counter]:
     found = []
     for zone in zones:
         try:
-            found.append(Counter(lambda zone=zone: _joules(zone / "energy_uj"), _joules(zone / "max_energy_range_uj")))
+            found.append(Counter(partial(_joules, zone / "energy_uj"), _joules(zone / "max_energy_range_uj")))
             found[-1].read()
         except (OSError, ValueError):
             return []
@@ -110,7 +141,7 @@ def _packages(folder: Path) -> list[Counter]:
 
 
 def _joules(path: Path) -> float:
-    return int(path.read_text()) / 1e6
+    return int(path.read_text(encoding="utf-8")) / 1e6
 
 
 def _gpu() -> list[Counter]:

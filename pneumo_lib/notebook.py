@@ -1,15 +1,22 @@
 """Runs a notebook with parameters, strictly: `pneumo notebook notebooks/train.ipynb out.ipynb -p exp exp4`.
 
-As papermill does, with three differences: an unknown parameter or a value of another type than the default's stops before
-anything runs, the output appears only when the notebook has ended well, and an error is one sentence.
+This differs from papermill in five ways: an unknown parameter or a value of a different type from the default stops the
+notebook before anything runs; the output appears only after the whole notebook has run; an error is one line; the kernel is
+the Python that runs this command, whatever kernels a user has registered; and the output is not paired with a source file.
 """
 
+import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import nbformat
 import papermill
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from tqdm import tqdm
@@ -70,12 +77,15 @@ def run(notebook: Path, output: Path, given: dict[str, str]) -> None:
     if output.is_dir():
         raise NotebookError(f"{output} is a folder; name the notebook to write, for example {output / notebook.name}.")
     failed = output.with_suffix(".failed.ipynb")
-    with atomic.replacing(output) as temporary, tempfile.TemporaryDirectory(prefix="kernel-") as sockets:
+    with atomic.replacing(output) as temporary, _transport() as transport:
         try:
-            papermill.execute_notebook(
+            executed = papermill.execute_notebook(
                 str(notebook), str(temporary), values, progress_bar=False, stderr_file=_Relay(), stdout_file=_Relay(),
-                config=_kernel(Path(sockets)),
+                config=Config({"KernelManager": transport}), kernel_manager_class=OwnKernelManager,
             )  # fmt: skip
+            # JupyterLab would write a .py file next to a notebook that is paired with one.
+            executed.metadata.pop("jupytext", None)
+            nbformat.write(executed, temporary)
         except PapermillExecutionError as error:
             temporary.replace(failed)
             kind = "" if error.evalue.startswith(error.ename) else f"{error.ename}: "
@@ -87,10 +97,38 @@ def run(notebook: Path, output: Path, given: dict[str, str]) -> None:
     failed.unlink(missing_ok=True)
 
 
-def _kernel(folder: Path) -> Config:
-    # Sockets in the file system instead of TCP ports: nobody else on the machine can listen to the kernel. In a folder of its
-    # own, since their names are numbers counted from 1: two notebooks in one folder would talk to each other's kernel.
-    return Config({"KernelManager": {"transport": "ipc", "ip": str(folder / "socket")}})
+class OwnKernelManager(AsyncKernelManager):
+    """Starts kernels with the Python that runs this process.
+
+    A kernel named python3 that a user has registered may belong to another Python, which lacks this package.
+    """
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=argv, display_name="Python 3 (ipykernel)", language="python")
+
+
+_LONGEST_SOCKET = 103
+"""Bytes in the path of a socket on macOS; Linux allows four more."""
+
+
+@contextmanager
+def _transport() -> Iterator[dict]:
+    """How a kernel is reached: sockets in the file system where a temporary folder has a short enough name, else TCP ports.
+
+    Nobody else on the machine can listen to a socket in a private folder. Each kernel has its own folder because sockets are
+    numbered from 1: two notebooks sharing a folder would talk to each other's kernel.
+    """
+    for place in (tempfile.gettempdir(), "/tmp"):
+        if len(os.fsencode(place)) + len("/kernel-12345678/socket-5") > _LONGEST_SOCKET or not os.access(
+            place, os.W_OK
+        ):
+            continue
+        with tempfile.TemporaryDirectory(prefix="kernel-", dir=place) as folder:
+            yield {"transport": "ipc", "ip": f"{folder}/socket"}
+        return
+    yield {}
 
 
 class _Relay:

@@ -1,4 +1,7 @@
-"""Where things are, whatever the working directory: papermill starts a kernel in the caller's, Jupyter in the notebook's."""
+"""Project folders, and paths that users write or read.
+
+A path in a parameter, an option or an environment variable is absolute or relative to the working directory of the caller.
+"""
 
 import os
 import re
@@ -9,11 +12,21 @@ from pneumo_lib.errors import ParameterError
 
 
 def home() -> Path:
-    """Folder that holds `data/`, `runs/` and `results/`: PNEUMO_HOME, else the repository, else the working directory."""
-    if chosen := os.environ.get("PNEUMO_HOME"):
-        return given(chosen).resolve()
-    repository = Path(__file__).resolve().parent.parent
-    return repository if (repository / "pyproject.toml").is_file() else Path.cwd()
+    """Folder that holds `data/` and `runs/`: PNEUMO_HOME, else `repository()`."""
+    chosen = os.environ.get("PNEUMO_HOME")
+    return given(chosen).resolve() if chosen else repository()
+
+
+def repository() -> Path:
+    """Folder that holds `notebooks/`, `book/` and `README.md`: the checkout, else the working directory."""
+    checkout = Path(__file__).resolve().parent.parent
+    return checkout if (checkout / "pyproject.toml").is_file() else Path.cwd()
+
+
+def results() -> Path:
+    """Folder of published records: `home()/results` where it exists, else the repository's own."""
+    own = home() / "results"
+    return own if own.is_dir() else repository() / "results"
 
 
 def given(path: str | os.PathLike) -> Path:

@@ -107,7 +107,7 @@ def read(folder: Path) -> Record:
     """
     path = Path(folder) / "record.json"
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text(encoding="utf-8"))
         per_image, history = pd.read_csv(path.with_name("per_image.csv")), pd.read_csv(path.with_name("history.csv"))
     except (OSError, ValueError) as error:
         raise RecordError(

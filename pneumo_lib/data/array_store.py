@@ -100,7 +100,7 @@ class Store:
             for name, array in zip(ARRAYS, (images, masks), strict=True):
                 with self._file(name).open("ab") as file:
                     file.write(memoryview(array).cast("B") if array.size else b"")
-            with self.journal.open("a") as file:
+            with self.journal.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(chunk) + "\n")
         except OSError as error:
             raise self.unwritable(error) from error
@@ -166,7 +166,9 @@ class Store:
     def _cut_back(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         with atomic.replacing(self.journal) as temporary:
-            temporary.write_text("".join(json.dumps(line) + "\n" for line in [self.origin, *self.chunks]))
+            temporary.write_text(
+                "".join(json.dumps(line) + "\n" for line in [self.origin, *self.chunks]), encoding="utf-8"
+            )
         for name in ARRAYS:
             with self._file(name).open("ab") as file:
                 file.truncate(_HEADER_BYTES + self.rows * self.size**2 if self.rows else 0)
@@ -205,7 +207,7 @@ def read_manifest(folder: Path) -> dict | None:
     if not path.is_file():
         return None
     try:
-        manifest = json.loads(path.read_text())
+        manifest = json.loads(path.read_text(encoding="utf-8"))
         if {"origin", "index", "chunks"} <= set(manifest):
             return manifest
     except (OSError, TypeError, ValueError):

@@ -11,9 +11,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pneumo_lib.data import augmentation
 from pneumo_lib.data.dataset import Subset
-from pneumo_lib.hardware import usable_cores
+from pneumo_lib.hardware import affordable_workers, usable_cores
 
 Key = tuple[int, int]
+_AHEAD = 4
+"""Batches that a loader process prepares ahead."""
 
 
 class EpochOrder(Sampler[Key]):
@@ -93,11 +95,14 @@ def training_loader(
         rank, world: which process of how many this is.
         accumulate: forward passes an optimiser step.
     """
+    passed = batch_size // (world * accumulate)
+    side = part.images.shape[-1]
     return DataLoader(
         TrainingImages(part, seed, stage, strength),
-        batch_size=batch_size // (world * accumulate),
+        batch_size=passed,
         sampler=EpochOrder(len(part), batch_size, seed, stage, rank, world),
-        **_worker_options(workers),
+        # An image and its mask, one byte per pixel each.
+        **_worker_options(affordable_workers(workers, 2 * passed * side * side * world, _AHEAD)),
     )
 
 
@@ -120,7 +125,7 @@ def _worker_options(workers: int) -> dict:
     return {
         "num_workers": workers,
         "persistent_workers": True,
-        "prefetch_factor": 4,
+        "prefetch_factor": _AHEAD,
         "pin_memory": torch.cuda.is_available(),
         "worker_init_fn": _one_thread,
     }

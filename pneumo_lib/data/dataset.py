@@ -142,7 +142,7 @@ class Dataset:
 def _is_drawn(mark: Path) -> bool:
     """Whether a file is the mark of a phantom data set; users' own folders may have another of its name."""
     try:
-        found = json.loads(mark.read_text())
+        found = json.loads(mark.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return isinstance(found, dict) and "generator_version" in found
@@ -159,6 +159,8 @@ def open_dataset(data: str, profile: Profile, split: str = "auto", patients: str
     Raises:
         ParameterError: no such folder, map or rule.
     """
+    if not data.strip():
+        raise ParameterError(f"data is blank; give {PHANTOM!r} or the folder of a copy of SIIM-ACR.")
     if split not in SPLIT_RULES:
         raise ParameterError(f"split={split!r} is no rule; choose one of {', '.join(SPLIT_RULES)}.")
     chosen = None

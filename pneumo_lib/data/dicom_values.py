@@ -91,7 +91,7 @@ def pixels(dataset: Dataset) -> tuple[np.ndarray, int]:
     dataset.file_meta.TransferSyntaxUID = syntax = _transfer_syntax(dataset, frame)
     if frame is not None and syntax != uid.RLELossless:
         _check_stream(frame, dataset)
-    if syntax == uid.JPEGBaseline8Bit:
+    if frame is not None and syntax == uid.JPEGBaseline8Bit:
         return _jpeg(frame), 8
     allocated = _allocated_raw(dataset) if frame is None else _allocated_stream(frame, syntax, dataset)
     stored = pixel_array(
@@ -231,4 +231,4 @@ def _jumps(values: np.ndarray, bits: int) -> int:
         return 0
     inner = (values > low) & (values < high)
     far = np.abs(np.diff(values.astype(np.int64), axis=1)) > 0.75 * 2**bits
-    return np.count_nonzero(far & inner[:, 1:] & inner[:, :-1])
+    return int(np.count_nonzero(far & inner[:, 1:] & inner[:, :-1]))

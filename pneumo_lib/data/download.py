@@ -119,12 +119,14 @@ SOURCES = {
 
 _MEANINGS = (
     (
-        r"could not find kaggle\.json|authenticate|credentials",
-        "no token was found; make one on your account page there (Settings, API) and save it as ~/.kaggle/kaggle.json",
+        r"could not find kaggle\.json|authenticate|authentication required|credentials",
+        "no access token was found; log in with `kaggle auth login`, or create a token at kaggle.com/settings (API) and save "
+        "it as ~/.kaggle/access_token (a legacy key: as ~/.kaggle/kaggle.json)",
     ),
     (
         r"401\b|unauthorized",
-        "the token was refused; make a new one on your account page there and save it as ~/.kaggle/kaggle.json",
+        "the access token was refused; log in again with `kaggle auth login`, or create a new token at kaggle.com/settings "
+        "(API) and save it as ~/.kaggle/access_token (a legacy key: as ~/.kaggle/kaggle.json)",
     ),
     (r"403\b|forbidden", "access was refused; log in, open {page}, accept the rules there and run this again"),
     (r"404\b|not found", "it is not there any more; look at {page} for where it went"),
@@ -168,7 +170,7 @@ def fetch(name: str, to: str | Path) -> Path:
 
 def _check_mark(mark: Path, name: str) -> None:
     try:
-        there = json.loads(mark.read_text())["source"]
+        there = json.loads(mark.read_text(encoding="utf-8"))["source"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DownloadError(f"{mark} is damaged; delete it and run this again.") from error
     if there != name:

@@ -234,12 +234,12 @@ def _gray(unit: np.ndarray) -> np.ndarray:
 
 def _padding(levels: np.ndarray, dataset: Dataset) -> np.ndarray:
     """Which values stand for no picture; none where the header calls all of them so."""
-    ends = [dicom_values.integer(dataset, keyword) for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
-    if ends[0] is None:
+    first, last = (dicom_values.integer(dataset, f"PixelPadding{end}") for end in ("Value", "RangeLimit"))
+    if first is None:
         return np.zeros(levels.shape, bool)
     # Both may be written as unsigned where values are signed, and the other way round.
     signed = 2**15 if levels[0] < 0 else 0
-    ends = [(end + signed) % 2**16 - signed for end in ends if end is not None]
+    ends = [(end + signed) % 2**16 - signed for end in (first, last) if end is not None]
     padding = (levels >= min(ends)) & (levels <= max(ends))
     return padding & ~padding.all()
 

@@ -94,7 +94,8 @@ def find(sources: Iterable[str | os.PathLike]) -> Found:
         RadiographError: a source that is missing, or no X-ray in any.
         SiimError, ParameterError: a folder that cannot be read, a source that cannot be a path.
     """
-    found, left_out, sources = [], {}, list(sources)
+    found, sources = [], list(sources)
+    left_out: dict[Path, str] = {}
     for source in map(Path, sources):
         paths.given(source)
         source = source.expanduser()

@@ -19,7 +19,9 @@ IMAGES = 12
 def write(path: Path, bundle: dict) -> None:
     """The bundle as a script that sets `pneumoBundle`: a page opened from a folder may run scripts, but not read files."""
     with atomic.replacing(path) as temporary:
-        temporary.write_text("window.pneumoBundle = " + json.dumps(bundle, separators=(",", ":")) + ";\n")
+        temporary.write_text(
+            "window.pneumoBundle = " + json.dumps(bundle, separators=(",", ":")) + ";\n", encoding="utf-8"
+        )
 
 
 def bundle(

@@ -29,7 +29,7 @@ def read_thresholds(path: Path) -> tuple[Thresholds, list[str]]:
         SweepError: damaged.
     """
     try:
-        found = json.loads(path.read_text())
+        found = json.loads(path.read_text(encoding="utf-8"))
         removal = found["removal_threshold"]
         pair = (float(removal[0]), int(removal[1])) if isinstance(removal, list) else int(removal)
         rule = found.get("rule", "component")

@@ -62,7 +62,7 @@ def write(
     if next(masks, None) is not None:
         raise SubmissionError(f"masks has more than the {len(ids)} entries of ids; pass one for each.")
     with replacing(path) as temporary:
-        with temporary.open("w", newline="") as file:
+        with temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(HEADER)
             writer.writerows((image_id, rows[image_id]) for image_id in order)
@@ -78,7 +78,7 @@ def check(path: str | os.PathLike, sample: str | os.PathLike | None = None) -> N
             is malformed or leaves the image.
     """
     ids = []
-    with Path(path).open(newline="") as file:
+    with Path(path).open(newline="", encoding="utf-8") as file:
         reader = csv.reader(file)
         if next(reader, None) != HEADER:
             raise SubmissionError(f"{path} must begin with the header {','.join(HEADER)}.")
@@ -155,7 +155,7 @@ def _predicted(folder: Path) -> list[str]:
     if not table.is_file():
         raise SubmissionError(f"{folder} holds no predictions; run pneumo predict first.")
     try:
-        with table.open(newline="") as file:
+        with table.open(newline="", encoding="utf-8") as file:
             names = [row[HEADER[0]] for row in csv.DictReader(file)]
     except (OSError, UnicodeDecodeError, csv.Error, KeyError):
         names = []

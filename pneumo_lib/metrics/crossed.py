@@ -25,12 +25,15 @@ succession, and statistical inference*, JASA 22, 1927; MacKinnon, Nielsen, Webb,
 empirical practice*, J. Econometrics 232, 2023 (jackknife variance).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
 from pneumo_lib.metrics.jackknife import Jackknife
+
+Floats = float | np.ndarray
 
 LEVEL = 0.95
 
@@ -78,11 +81,14 @@ def spread(a: Jackknife, b: Jackknife | None = None) -> Spread:
     ]
     variance = np.maximum(patients + np.sum(seeds, axis=0) - np.sum(interactions, axis=0), patients)
     variance = np.maximum(variance, np.sum(seeds, axis=0))
-    parts = [(patients, dof), *((seed, n - 1) for seed, n in zip(seeds, counts, strict=True))]
+    parts: list[tuple[Floats, Floats]] = [
+        (patients, dof),
+        *((seed, n - 1) for seed, n in zip(seeds, counts, strict=True)),
+    ]
     return Spread(variance, satterthwaite(variance, parts), patients, seeds, interactions)
 
 
-def satterthwaite(variance: np.ndarray, parts: list[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+def satterthwaite(variance: Floats, parts: Sequence[tuple[Floats, Floats]]) -> np.ndarray:
     """Degrees of freedom of a variance with these (part, its degrees of freedom); 1 or more.
 
     Reference: Satterthwaite, *An approximate distribution of estimates of variance components*, Biometrics Bulletin 2, 1946.
@@ -113,14 +119,14 @@ def proportion_limits(share: float, found: Spread, units: int, n_images: int) ->
     """
     if found.variance <= NOTHING:
         return wilson(share, units)
-    effective = share * (1 - share) / found.variance + 1
+    effective = float(share * (1 - share) / found.variance + 1)
     # `_patient_dof` of so many outcomes, one per patient.
     independent = np.clip(2 * effective / max(1 / (share * (1 - share)) - 4, 2), 1, max(effective - 1, 1))
-    effective *= min(_t(independent) / _t(found.dof), 1) ** 2
+    effective *= min(float(_t(independent) / _t(found.dof)), 1) ** 2
     return wilson(share, min(effective, n_images))
 
 
-def wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def wilson(share: Floats, n: Floats) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's interval of a share 0..1 of n observations; n need not be whole."""
     z2 = _z() ** 2 / n
     half = np.sqrt(z2 * (share * (1 - share) + z2 / 4)) / (1 + z2)
@@ -136,7 +142,7 @@ def _patient_dof(shifts: np.ndarray) -> np.ndarray:
     return np.clip(2 / np.maximum(concentration, 2 / groups), 1, max(groups - 1, 1))
 
 
-def _t(dof: np.ndarray) -> np.ndarray:
+def _t(dof: Floats) -> np.ndarray:
     return stats.t.ppf((1 + LEVEL) / 2, dof)
 
 

@@ -60,8 +60,8 @@ def auroc_difference(
     a: ArrayLike, b: ArrayLike, positive: ArrayLike, patients: ArrayLike | None = None, seeds_paired: bool = False
 ) -> Difference:
     """Difference of two AUROCs; a and b are scores as in `jackknife.of_auroc`, the rest as in `mean_difference`."""
-    found = (jackknife.of_auroc(score, positive, patients) for score in (a, b))
-    return compare(*found, seeds_paired)
+    first, second = (jackknife.of_auroc(score, positive, patients) for score in (a, b))
+    return compare(first, second, seeds_paired)
 
 
 def compare(a: Jackknife, b: Jackknife, seeds_paired: bool = False) -> Difference:
@@ -116,7 +116,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     Reference: Holm, *A simple sequentially rejective multiple test procedure*, Scandinavian J. Statistics 6, 1979.
     """
     adjusted, highest = {}, 0.0
-    for rank, name in enumerate(sorted(p_values, key=p_values.get)):
+    for rank, name in enumerate(sorted(p_values, key=p_values.__getitem__)):
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[name]))
         adjusted[name] = highest
     return {name: adjusted[name] for name in p_values}

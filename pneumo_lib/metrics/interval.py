@@ -4,6 +4,7 @@ from __future__ import annotations  # The library's page in the book shows them 
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from typing import Any, SupportsFloat
 
 import numpy as np
 
@@ -70,11 +71,12 @@ class Interval:
     @classmethod
     def from_json(cls, values: dict) -> Interval:
         """The interval of `as_json`."""
-        return cls(**{name: np.nan if value is None else value for name, value in values.items()})
+        known: dict[str, Any] = {name: np.nan if value is None else value for name, value in values.items()}
+        return cls(**known)
 
 
 def describe(
-    found: Jackknife, parts: Spread, limits: Callable[[], tuple[float, float]], method: str = "Wilson"
+    found: Jackknife, parts: Spread, limits: Callable[[], tuple[SupportsFloat, SupportsFloat]], method: str = "Wilson"
 ) -> Interval:
     """The Interval with these limits, which are not called where patients are too few or, by Student's t, do not differ."""
     refused = refusal(found)

@@ -139,9 +139,10 @@ def patient_codes(patients: ArrayLike | None, n_images: int) -> tuple[np.ndarray
         raise MetricError("there is no image; an interval needs at least one.")
     if patients is None:
         return np.arange(n_images), "images"
-    if len(patients) != n_images:
-        raise MetricError(f"{len(patients)} patients for {n_images} images; pass one patient per image.")
-    codes, names = pd.factorize(pd.Series(np.asarray(patients, dtype=object)).replace("", None))
+    known = np.asarray(patients, dtype=object)
+    if len(known) != n_images:
+        raise MetricError(f"{len(known)} patients for {n_images} images; pass one patient per image.")
+    codes, names = pd.factorize(pd.Series(known).replace("", None))
     missing = codes < 0
     codes[missing] = len(names) + np.arange(missing.sum())
     return codes, "patients" if len(names) else "images"
@@ -173,8 +174,8 @@ def _divided(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
     return top / np.where(bottom == 0, np.nan, bottom)
 
 
-def _auroc_without(score: np.ndarray, positive: np.ndarray, codes: np.ndarray) -> tuple[float, np.ndarray]:
-    """AUROC of all images and without each patient (G,), by counting the pairs that each patient takes part in."""
+def _auroc_without(score: np.ndarray, positive: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """AUROC of all images, (), and without each patient, (G,), by counting the pairs that each patient takes part in."""
     groups, rank = codes.max() + 1, rankdata(score)
     n_positive, n_negative = (np.bincount(codes[kind], minlength=groups) for kind in (positive, ~positive))
     # An image's rank among all images less its rank among its own kind counts the others below it; ties count half.

@@ -76,4 +76,5 @@ def _size_thirds(area: np.ndarray) -> pd.Categorical:
     # By area, not by rank: images of equal size belong to one third.
     limits = np.quantile(area[positive], [1 / 3, 2 / 3])
     labels = np.array(names, object)[np.searchsorted(limits, area, side="left")]
-    return pd.Categorical(np.where(positive, labels, None), categories=names, ordered=True)
+    labels[~positive] = None
+    return pd.Categorical(labels, categories=names, ordered=True)

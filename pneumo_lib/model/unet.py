@@ -38,7 +38,8 @@ def build(experiment, pretrained: bool = True) -> nn.Module:
     encoder_weights = experiment.encoder_weights if pretrained else None
     try:
         model = smp.Unet(ENCODER, encoder_weights=encoder_weights, in_channels=experiment.channels, classes=1)
-    except (OSError, HfHubHTTPError, SafetensorError) as error:
+    # ImportError: a SOCKS proxy without the package for it; ValueError: a proxy of an unknown kind.
+    except (OSError, HfHubHTTPError, SafetensorError, ImportError, ValueError) as error:
         raise WeightsError(_how_to_get(encoder_weights, error)) from error
     model.channels = experiment.channels
     return model

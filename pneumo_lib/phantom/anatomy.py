@@ -131,10 +131,10 @@ class Chest:
         shift: x of the mediastinum's displacement (tension).
     """
 
-    wall: tuple[np.ndarray, np.ndarray]
-    dome: tuple[np.ndarray, np.ndarray]
-    dome_top: tuple[float, float]
-    border: tuple[np.ndarray, np.ndarray]
+    wall: tuple[np.ndarray, ...]
+    dome: tuple[np.ndarray, ...]
+    dome_top: tuple[float, ...]
+    border: tuple[np.ndarray, ...]
     knob: np.ndarray
     shift: float
 

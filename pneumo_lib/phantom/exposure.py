@@ -166,7 +166,7 @@ def annotate(image: np.ndarray, position: str, r: np.random.Generator) -> None:
 def _stamp(image: np.ndarray, letter: str, initials: str, centre, size: float, grey: int, turn: float) -> None:
     """A lead letter, turned by some degrees, with the radiographer's initials below it."""
     font, side = cv2.FONT_HERSHEY_SIMPLEX, 128
-    patch = np.zeros((side, side), np.uint8)
+    patch: np.ndarray = np.zeros((side, side), np.uint8)
     (wide, high), _ = cv2.getTextSize(letter, font, size, 3)
     cv2.putText(patch, letter, ((side - wide) // 2, (side + high) // 2), font, size, grey, 4, cv2.LINE_AA)
     if initials:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEGBaseline8Bit, SecondaryCaptureImageStorage
+from pydicom.uid import UID, JPEGBaseline8Bit, SecondaryCaptureImageStorage
 from tqdm import tqdm
 
 from pneumo_lib import atomic
@@ -49,7 +49,7 @@ def write_dicom(path: Path, phantom, seed: int) -> None:
     study, series, sop = uids(seed, phantom.index)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    meta.MediaStorageSOPInstanceUID = sop
+    meta.MediaStorageSOPInstanceUID = UID(sop)
     meta.TransferSyntaxUID = JPEGBaseline8Bit
     data = FileDataset(str(path), {}, file_meta=meta, preamble=b"\0" * 128)
     data.SpecificCharacterSet = "ISO_IR 100"
@@ -160,7 +160,7 @@ def _claim(root: Path, wanted: dict) -> bool:
         path = root / name
         if path.exists():
             try:
-                found = json.loads(path.read_text())
+                found = json.loads(path.read_text(encoding="utf-8"))
             except ValueError:
                 found = None
             if isinstance(found, dict) and {**found, "generator_version": VERSION} == wanted != found:

@@ -1,5 +1,7 @@
-"""What all figures share: colours, how a figure is made and saved, and how an interval is written."""
+"""Shared parts of all figures: colours, creating and saving them, and the text of an interval."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,18 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pneumo_lib import atomic
+
+_INLINE = "module://matplotlib_inline.backend_inline"
+
+
+def draw_in_notebooks() -> None:
+    """Makes a notebook show figures although the environment variable MPLBACKEND names another backend."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if hasattr(shell, "kernel") and os.environ.get("MPLBACKEND", _INLINE) not in (_INLINE, "inline"):
+        shell.run_line_magic("matplotlib", "inline")
+
+
+draw_in_notebooks()
 
 
 def interval_text(interval) -> str:

@@ -44,7 +44,7 @@ def pick(per_image: pd.DataFrame) -> dict[str, int]:
     """
     positive, predicted = per_image["truth_px"] > 0, per_image["predicted_px"] > 0
     hits = per_image[positive & predicted].sort_values("dsc", ascending=False).index
-    kinds = {}
+    kinds: dict[str, int] = {}
     if len(hits):
         kinds |= {"best": hits[0], "median": hits[len(hits) // 2], "worst overlap": hits[-1]}
     misses = per_image[positive & ~predicted].sort_values("truth_px").index

@@ -71,7 +71,7 @@ class Folder:
             left.unlink(missing_ok=True)
         about = self.path / "settings.json"
         if self.last.is_file() and about.is_file():
-            refuse_other(self.path, json.loads(about.read_text()), settings)
+            refuse_other(self.path, json.loads(about.read_text(encoding="utf-8")), settings)
         with writing(about):
             atomic.write_json(about, settings)
 

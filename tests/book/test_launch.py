@@ -18,7 +18,7 @@ def clone(tmp_path, monkeypatch):
     """Makes a repository with an `origin` the home."""
     for name in ("GITHUB_REPOSITORY", "GITHUB_SERVER_URL", "GITHUB_REF_TYPE", "GITHUB_REF_NAME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PNEUMO_HOME", str(tmp_path))
+    monkeypatch.setattr("pneumo_lib.paths.repository", lambda: tmp_path)
 
     def make(origin: str) -> None:
         subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)

@@ -33,6 +33,8 @@ def home(tmp_path, monkeypatch) -> Path:
     """A home of its own without runs."""
     monkeypatch.setenv("PNEUMO_HOME", str(tmp_path))
     monkeypatch.delenv("PNEUMO_RECORDS", raising=False)
+    # Else the repository's own results are shown.
+    (tmp_path / "results").mkdir()
     (tmp_path / "notebooks").symlink_to(REPOSITORY / "notebooks")
     return tmp_path
 
@@ -41,7 +43,7 @@ def home(tmp_path, monkeypatch) -> Path:
 def runs(home, monkeypatch) -> Path:
     """Five invented runs of one's own."""
     sample.write_runs(home / "runs")
-    monkeypatch.setenv("PNEUMO_RECORDS", "runs")
+    monkeypatch.setenv("PNEUMO_RECORDS", str(home / "runs"))
     return home / "runs"
 
 
@@ -262,11 +264,11 @@ def test_the_footer_tells_a_book_with_patients_from_a_synthetic_one(home, monkey
     assert extension.footer() == extension.SYNTHETIC
     for name in ("phantom-demo", "siim-demo"):
         sample.write_runs(home / "runs" / name)
-        monkeypatch.setenv("PNEUMO_RECORDS", f"runs/{name}")
+        monkeypatch.setenv("PNEUMO_RECORDS", str(home / "runs" / name))
         assert extension.footer() == (extension.SYNTHETIC if name == "phantom-demo" else extension.PATIENTS)
     path = home / "runs" / "phantom-demo" / "exp1" / "seed0" / "record.json"
     path.write_text(path.read_text().replace('"synthetic": true', '"synthetic": false'))
-    monkeypatch.setenv("PNEUMO_RECORDS", "runs/phantom-demo")
+    monkeypatch.setenv("PNEUMO_RECORDS", str(home / "runs" / "phantom-demo"))
     assert extension.footer() == extension.PATIENTS
 
 

@@ -105,8 +105,8 @@ def test_no_client_says_how_to_do_without(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("output", "said"),
     [
-        ("OSError: Could not find kaggle.json. Make sure it is located in /root/.kaggle.", "no token was found"),
-        ("You must authenticate before you can call the Kaggle API.", "no token was found"),
+        ("OSError: Could not find kaggle.json. Make sure it is located in /root/.kaggle.", "no access token was found"),
+        ("You must authenticate before you can call the Kaggle API.", "no access token was found"),
         ("401 - Unauthorized", "token was refused"),
         ("401 Client Error: Unauthorized for url", "token was refused"),
         ("403 - Forbidden - Permission 'competitions.participate' was denied", "accept the rules there"),

@@ -20,7 +20,7 @@ NOT_RUN = "not run"
 def run_folder() -> Path | None:
     """The folder of one's own runs that the environment variable PNEUMO_RECORDS names, if it does."""
     folder = os.environ.get("PNEUMO_RECORDS")
-    return paths.home() / folder if folder else None
+    return paths.given(folder) if folder else None
 
 
 def shown_sets(silver: bool = False) -> dict[str, list[Record]]:
@@ -29,7 +29,7 @@ def shown_sets(silver: bool = False) -> dict[str, list[Record]]:
     `this run`: those of the folder PNEUMO_RECORDS; `committed run`: those in `results/`, which join one's own where both have
     the same scores. Scores against silver labels are never among the others: they are shown apart, with `silver=True`.
     """
-    everything = records.find(run_folder()) if run_folder() else [], records.find(paths.home() / "results")
+    everything = records.find(run_folder()) if run_folder() else [], records.find(paths.results())
     own, kept = ([record for record in found if record.silver == silver] for found in everything)
     mine = {(record.name, record.label): record.values["test"] for record in own}
     theirs = {(record.name, record.label): record.values["test"] for record in kept}

@@ -25,8 +25,10 @@ _TITLES = {
 
 def pages(sets: dict[str, list[Record]], folder: Path) -> dict[str, str]:
     """Name of an experiment → its page."""
-    template = jinja2.Template((folder / "template.md").read_text(), undefined=jinja2.StrictUndefined, trim_blocks=True)
-    notes = yaml.safe_load((folder / "notes.yml").read_text())
+    template = jinja2.Template(
+        (folder / "template.md").read_text(encoding="utf-8"), undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    notes = yaml.safe_load((folder / "notes.yml").read_text(encoding="utf-8"))
     names = list(experiments.EXPERIMENTS)
     return {
         name: template.render(

@@ -98,9 +98,9 @@ def write(book: Path) -> None:
 
 def update(path: Path, text: str) -> None:
     """Writes `text` unless the file holds it already."""
-    if not path.is_file() or path.read_text() != text:
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
         with atomic.replacing(path) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")
 
 
 def _notebooks(folder: Path) -> None:
@@ -144,10 +144,10 @@ def _explorer(book: Path, sets: dict) -> None:
     script = book / "generated" / "static" / "explorer-data.js"
     found = [record for records in sets.values() for record in records if (record.folder / script.name).is_file()]
     if found:
-        update(script, (record_files.best(found).folder / script.name).read_text())
+        update(script, (record_files.best(found).folder / script.name).read_text(encoding="utf-8"))
     else:
         script.unlink(missing_ok=True)
-    page_part = (book / "sweep" / "explorer.html.inc").read_text()
+    page_part = (book / "sweep" / "explorer.html.inc").read_text(encoding="utf-8")
     there = f"```{{raw}} html\n{page_part}```\n" if script.is_file() else blocks.NOTHING
     script.parent.mkdir(parents=True, exist_ok=True)
     update(book / "generated" / "explorer.md", there)
@@ -156,7 +156,7 @@ def _explorer(book: Path, sets: dict) -> None:
 def _figures(folder: Path, sets: dict, silver_sets: dict) -> None:
     """All figures, when the library or a record has changed since they were drawn; importing what draws takes seconds."""
     stamp, state = folder / "drawn.json", _state([*sets.values(), *silver_sets.values()])
-    if stamp.is_file() and json.loads(stamp.read_text()) == state:
+    if stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8")) == state:
         return
     from pneumo_book import figures
     from pneumo_lib import atomic

@@ -104,6 +104,9 @@ def block() -> str:
 
 def _origin() -> str:
     done = subprocess.run(
-        ["git", "-C", str(paths.home()), "remote", "get-url", "origin"], capture_output=True, text=True, timeout=20
+        ["git", "-C", str(paths.repository()), "remote", "get-url", "origin"],
+        capture_output=True,
+        text=True,
+        timeout=20,
     )
     return done.stdout.strip() if done.returncode == 0 else ""

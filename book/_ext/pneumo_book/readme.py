@@ -1,7 +1,5 @@
 """The README's generated part: `python -m pneumo_book.readme` writes it from `results/` into README.md."""
 
-from pathlib import Path
-
 from pneumo_book import comparison, silver, verdict
 from pneumo_lib import atomic, paths, records
 from pneumo_lib.records import Record
@@ -12,7 +10,7 @@ BEGIN, END = "<!-- generated: make results -->", "<!-- end of the generated part
 
 def generated() -> str:
     """The verdict, a picture and the answer table of the committed records, as Markdown."""
-    everything = records.find(paths.home() / "results")
+    everything = records.find(paths.results())
     found, silver_found = ([record for record in everything if record.silver == kind] for kind in (False, True))
     table = comparison.answer_table(found).reset_index(names="").to_dict("split")
     rows = [table["columns"], ["---"] * len(table["columns"]), *table["data"]]
@@ -46,9 +44,9 @@ def updated(text: str) -> str:
 
 
 def main() -> None:
-    path = Path(paths.home()) / "README.md"
+    path = paths.repository() / "README.md"
     with atomic.replacing(path) as temporary:
-        temporary.write_text(updated(path.read_text()))
+        temporary.write_text(updated(path.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

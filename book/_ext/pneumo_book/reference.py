@@ -77,7 +77,7 @@ def parameters() -> str:
     """Every parameter of every notebook."""
     text = []
     for name in launch.NOTEBOOKS:
-        notebook = paths.home() / "notebooks" / f"{name}.ipynb"
+        notebook = paths.repository() / "notebooks" / f"{name}.ipynb"
         if notebook.is_file():
             rows = {
                 f"`{key}`": {

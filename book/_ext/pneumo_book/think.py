@@ -18,7 +18,7 @@ COMMITTED = ("motion-data.js", "radiologist-data.js")
 
 def setup(app) -> dict:
     """Sphinx's entry point."""
-    app.connect("config-inited", lambda app, config: write(Path(app.srcdir) / "book", paths.home() / "results"))
+    app.connect("config-inited", lambda app, config: write(Path(app.srcdir) / "book", paths.results()))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 

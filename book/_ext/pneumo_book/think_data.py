@@ -11,7 +11,7 @@ from pneumo_lib import paths, runs
 def main() -> None:
     run = runs.start("exp4", profile="demo")
     recording = motion.record(run, paths.home() / "runs" / "think" / "exp4")
-    results = paths.home() / "results"
+    results = paths.results()
     motion.write(results / "motion-data.js", recording)
     network = f"{run.experiment.name}, {run.label}, {run.experiment.image_size} pixels"
     radiologist.write(results / "radiologist-data.js", motion.predictor(recording), network)

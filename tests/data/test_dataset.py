@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from pneumo_lib import paths, phantom, profiles
+from pneumo_lib import phantom, profiles
 from pneumo_lib.data import dataset
 from pneumo_lib.errors import ParameterError
 
@@ -47,16 +47,6 @@ def test_a_folder_keeps_its_name_but_not_its_dangers(tmp_path):
     assert not data.is_phantom
 
 
-@pytest.mark.parametrize(("name", "slug"), [("a b", "a-b"), ("../x", "x"), ("", "data"), ("..", "data"), ("é", "data")])
-def test_slugs_are_safe_folder_names(name, slug):
-    assert paths.slug(name) == slug
-
-
-def test_shown_paths_name_no_folder_of_the_machine(home):
-    assert paths.shown(home / "runs" / "x") == "runs/x"
-    assert paths.shown(home.parent / "elsewhere" / "y.csv") == "y.csv"
-
-
 def test_the_same_x_ray_under_two_ids_is_counted(tmp_path):
     root = phantom.write_dataset(tmp_path / "made", 24, seed=0, workers=1, progress=False)
     table = root / "train-rle.csv"
@@ -88,9 +78,3 @@ def test_a_link_to_itself_is_no_folder(tmp_path):
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(ParameterError, match="levels of symbolic links"):
         dataset.open_dataset(str(tmp_path / "loop"), SMOKE)
-
-
-def test_a_home_of_nobody_is_a_sentence(monkeypatch):
-    monkeypatch.setenv("PNEUMO_HOME", "~nobody-of-that-name/x")
-    with pytest.raises(ParameterError, match="begins with the home folder of a user that is not known"):
-        paths.home()
