@@ -19,7 +19,7 @@ QUIET := --quiet host reason
 SNAKEMAKE := $(BIN)/python -m pneumo_lib.locks .snakemake/make.lock $(BIN)/python -m snakemake --nolock
 
 .DEFAULT_GOAL := help
-.PHONY: help install book runs graph test lint links notebooks results clean
+.PHONY: help install book runs graph test lint links notebooks results think clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
@@ -27,7 +27,7 @@ help:  ## list the targets
 
 install: .venv/installed  ## make .venv with the tested versions of everything
 
-# The stamp is written last, so that a cut-off installation is taken up again.
+# The stamp is written last, so that an interrupted installation is repeated.
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "$(PYTHON) is too old or missing; say which to use: make PYTHON=python3.11 (or newer)"; exit 1; }
@@ -65,6 +65,9 @@ notebooks: .venv/installed  ## make notebooks/*.ipynb from their sources, notebo
 results: .venv/installed  ## publish the records of the demo runs in results/ and in the README
 	$(BIN)/pneumo publish runs/phantom-demo results/phantom-demo
 	PYTHONPATH=book/_ext $(BIN)/python -m pneumo_book.readme
+
+think: .venv/installed  ## train exp4 on phantoms and write the data of two of the book's interactive pages (five minutes)
+	PYTHONPATH=book/_ext $(BIN)/python -m pneumo_book.think_data
 
 clean:  ## delete the built book and the runs (not .venv, not data/)
 	rm -rf book/_build book/runs runs/* .snakemake

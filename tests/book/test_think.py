@@ -30,7 +30,7 @@ def test_writes_the_data_of_every_page_and_nothing_twice(book):
 
 def test_missing_data_are_named_with_the_command_that_makes_them(book, tmp_path):
     shutil.copytree(REPOSITORY / "results" / "challenge-masks", tmp_path / "results" / "challenge-masks")
-    with pytest.raises(ExtensionError, match=r"motion-data.js is missing; .*python -m pneumo_book.think_data"):
+    with pytest.raises(ExtensionError, match=r"motion-data.js is missing; .*make think"):
         think.write(book, tmp_path / "results")
 
 

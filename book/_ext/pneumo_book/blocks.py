@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pneumo_book import comparison, experiment_pages, launch, reference, silver, verdict
+from pneumo_book import comparison, experiment_pages, launch, reference, silver, surface, verdict
 from pneumo_book.markdown import figure, table
 from pneumo_book.markdown import figure as figure_block
 from pneumo_book.markdown import table as table_block
@@ -81,6 +81,8 @@ def substitutions() -> dict[str, str]:
         "gain_high": f"{max(gains):.2f}",
         "deck_bth": f"{best['binarization_threshold']:.2f}",
         "deck_rth": f"{best['removal_threshold']:.0f}",
+        "launch_front": launch.buttons(),
+        "clone": launch.clone(),
         "demo_images": str(PROFILES["demo"].phantom_images),
         "demo_sizes": " and ".join(map(str, PROFILES["demo"].image_sizes)),
     }
@@ -101,6 +103,7 @@ def write_all(sets: dict[str, list[Record]], silver_sets: dict[str, list[Record]
         "optimism": _optimism(first),
         "gallery": _galleries(sets),
         "tta": tta_gain_block(first),
+        "surface": surface.block(sets),
         "silver": silver.block(silver_sets),
         "launch": launch.block(),
         "pipelines": reference.pipelines(),

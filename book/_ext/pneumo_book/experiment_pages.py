@@ -1,4 +1,4 @@
-"""One page an experiment, all from one template: book/experiments/template.md, with what only a person can say in notes.yml."""
+"""One page per pipeline, all from the template book/experiments/template.md; notes.yml has what records cannot say."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ from pneumo_lib.report import tables
 
 _TITLES = {
     "channels": "input channels",
-    "binarization_threshold": "B-TH watched while training",
+    "binarization_threshold": "validation threshold (B-TH while training)",
     "stage1": "stage 1",
     "stage2": "stage 2",
-    "starts_from": "takes its first stage from",
+    "starts_from": "first stage taken from",
     "averaged_epochs": "averaged epochs (SWA)",
 }
 
@@ -52,13 +52,13 @@ def pages(sets: dict[str, list[Record]], folder: Path) -> dict[str, str]:
 
 
 def _executed(name: str) -> bool:
-    """Whether the book holds the experiment's notebooks as they ran."""
+    """Whether the book shows the executed notebooks of the experiment."""
     runs = comparison.run_folder()
     return runs is not None and any(runs.glob(f"{name}/seed*/test.ipynb"))
 
 
 def _pipeline(name: str, before: str | None) -> str:
-    """What differs from the experiment before it; the first one whole."""
+    """The settings that differ from those of the pipeline before; all settings of the first one."""
     experiment = experiments.get(name)
     if before:
         changed = experiments.differences(experiment, experiments.get(before))
@@ -89,19 +89,19 @@ def _claims(name: str) -> str:
 
 
 def measured(name: str, sets: dict[str, list[Record]]) -> Record | None:
-    """The record whose curves and gallery the page shows: the first seed of the first set that has the experiment."""
+    """The record whose curves and gallery the page shows: the first seed in the first set with this pipeline."""
     return next((record for found in sets.values() for record in found if record.name == name), None)
 
 
 def gallery(name: str, sets: dict[str, list[Record]]) -> bytes | None:
-    """PNG of the rows original, ground truth, predicted of the run that the page is about, if it is there."""
+    """PNG with the rows original, ground truth, predicted of the page's run, if there is one."""
     record = measured(name, sets)
     kept = record.folder / "gallery.png" if record else None
     return kept.read_bytes() if kept and kept.is_file() else None
 
 
 def _results(name: str, sets: dict[str, list[Record]]) -> str:
-    """paper | deck | ours | difference | seeds, one table a set of records."""
+    """paper | deck | ours | seeds, one table per set of records."""
     text = []
     for title, found in (sets or {"ours": []}).items():
         mine = [record for record in found if record.name == name]
@@ -110,9 +110,9 @@ def _results(name: str, sets: dict[str, list[Record]]) -> str:
             published = paper.values(f"stage{number}_iou", name)
             values = [comparison.stage_scores(record, number) for record in mine]
             values = [one for one in values if one]
-            what = f"stage {number}, validation"
-            rows[f"IoU, {what} (ours: stepwise)"] = _row([one["val_stepwise_iou"] for one in values], published)
-            rows[f"IoU, {what} (ours: plain)"] = _row([one["val_iou"] for one in values], published)
+            what, sizes = f"stage {number}, validation", _sizes(number, mine)
+            rows[f"IoU, {what} (ours: stepwise{sizes})"] = _row([one["val_stepwise_iou"] for one in values], published)
+            rows[f"IoU, {what} (ours: plain{sizes})"] = _row([one["val_iou"] for one in values], published)
         for metric, label in (
             ("stepwise_iou", "stepwise IoU"),
             ("iou", "IoU"),
@@ -122,23 +122,26 @@ def _results(name: str, sets: dict[str, list[Record]]) -> str:
             values = [record.values["test"][records.HEADLINE]["scores"][metric] for record in mine]
             rows[f"{label}, test"] = _row([], {}) | {"ours": comparison.seeds_text(values), "seeds": len(mine)}
         blanks = [record.values["test"][scores.BLANK]["scores"]["dsc"][0] for record in mine]
-        rows["mean DSC of predicting nothing, test"] = _row(blanks, {})
+        rows["mean DSC of an empty prediction, test"] = _row(blanks, {})
         behind = "their range over seeds" if len(mine) > 1 else "95 % bootstrap intervals over patients"
-        caption = (
-            f"Paper and deck: challenge data. Ours, {title}: {comparison.label(mine)}. In brackets: {behind}. "
-            "The difference is ours minus the paper's; between different data it measures the data as much as the method."
-        )
+        ours = f"Ours, {title}: {comparison.label(mine)}. In brackets: {behind}."
+        caption = f"Paper and deck: challenge data, 256 and 512 pixels. {ours}"
         text.append(markdown.table(pd.DataFrame.from_dict(rows, orient="index"), caption, "score"))
     return "\n".join(text)
 
 
+def _sizes(number: int, mine: list[Record]) -> str:
+    """The image sizes at which these runs had their stage `number`."""
+    profiles = {(one.name, one.values["experiment"]["profile"]) for one in mine}
+    sizes = sorted({experiments.get(*found).stages[number - 1].image_size for found in profiles})
+    return "".join(f", {size} pixels" for size in sizes)
+
+
 def _row(values: list[float], published: dict[str, float]) -> dict[str, str]:
-    both = values and "paper" in published
     return {
         "paper": comparison.number(published.get("paper"), 4),
         "deck": comparison.number(published.get("deck"), 4),
         "ours": comparison.spread(values),
-        "difference": f"{sum(values) / len(values) - published['paper']:+.3f}" if both else "–",
         "seeds": len(values),
     }
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from matplotlib.figure import Figure
 
-from pneumo_book import blocks, method_figures, phantom_figures, published_figures, silver
+from pneumo_book import blocks, method_figures, phantom_figures, published_figures, silver, surface
 from pneumo_book.experiment_pages import measured
 from pneumo_lib.experiments import EXPERIMENTS
 from pneumo_lib.records import Record
@@ -43,4 +43,6 @@ def draw_all(sets: dict[str, list[Record]], silver_sets: dict[str, list[Record]]
                 "tta-effects.svg",
                 score_figures.tta_gain_chart(record.values["tta_effects"], f"{record.name}, test, {record.label}"),
             )
+    if data := surface.bundle(sets):
+        yield surface.NAME, surface.draw(data)
     yield from silver.draw(silver_sets)

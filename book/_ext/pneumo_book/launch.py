@@ -64,13 +64,32 @@ def line(notebook: str) -> str:
     )
 
 
+def buttons() -> str:
+    """The front page's links to the first notebook; empty without an address."""
+    at = address()
+    if at is None:
+        return ""
+    return f"[Open a notebook on Binder]({at.binder('data')}){{.launch}} [on Colab]({at.colab('data')}){{.launch}}"
+
+
+def clone() -> str:
+    """How to get the repository: the command where its address is known, else what to replace."""
+    at = address()
+    if at:
+        return f"First get the repository: `git clone {at.url}.git && cd {at.name}`."
+    return (
+        "First get the repository: `git clone ADDRESS 2st-unet && cd 2st-unet`, with the address from which you know this book "
+        "in place of `ADDRESS`."
+    )
+
+
 def block() -> str:
     """Every notebook's links, and what to do on Colab; without an address, where they would be."""
     at = address()
     if at is None:
         return (
-            "This copy of the book was built from a folder without a public address. In the published book, links here open "
-            "the notebooks on Binder and on Colab.\n"
+            "This copy of the book was built from a folder whose public address is not known. Where it is known, this section "
+            "has links that open the notebooks on Binder and on Colab.\n"
         )
     rows = {
         f"`{name}`": {"on Binder": f"[open]({at.binder(name)})", "on Colab": f"[open]({at.colab(name)})"}

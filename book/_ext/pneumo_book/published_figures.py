@@ -1,4 +1,4 @@
-"""Figures about scores: the paper's and the deck's numbers, and the records beside the blank baseline."""
+"""Figures about scores: the paper's and the deck's numbers, and the records next to the empty-mask baseline."""
 
 import numpy as np
 import seaborn as sns
@@ -15,7 +15,7 @@ PAPER, DECK, BLANK = "#0072B2", "#D55E00", "0.35"
 
 
 def against_blank() -> Figure:
-    """Every IoU of the paper and the deck, with the score of predicting nothing."""
+    """Every IoU of the paper and the deck, with the empty-mask baseline."""
     figure, axes = subplots(1, 2, figsize=(9, 3.3), sharex=True, sharey=True)
     blank = challenge.EMPTY_MASK_BASELINE
     names = list(EXPERIMENTS)
@@ -24,7 +24,7 @@ def against_blank() -> Figure:
             found = [(published.values(f"stage{number}_iou", name).get(source), row) for row, name in enumerate(names)]
             points = [point for point in found if point[0] is not None]
             axis.plot(*zip(*points, strict=True), marker, color=colour, label=source, markersize=8)
-        axis.axvline(blank, color=BLANK, linestyle="--", label=f"predict nothing: {blank:.4f}")
+        axis.axvline(blank, color=BLANK, linestyle="--", label=f"empty-mask baseline: {blank:.4f}")
         axis.set(
             title=f"after stage {number}", xlabel="IoU, challenge data", yticks=range(len(names)), yticklabels=names
         )
@@ -36,7 +36,7 @@ def against_blank() -> Figure:
 
 
 def repeats() -> Figure:
-    """Two runs of one configuration beside the differences between pipelines (stage 1)."""
+    """Two runs of one configuration next to the differences between pipelines (stage 1)."""
     figure, axis = subplots(figsize=(8, 2.6))
     for row, (source, colour) in enumerate((("paper", PAPER), ("deck", DECK))):
         found = {name: published.values("stage1_iou", name)[source] for name in EXPERIMENTS}
@@ -47,7 +47,7 @@ def repeats() -> Figure:
         for name, value in found.items():
             axis.annotate(name, (value, row), xytext=(0, 9), textcoords="offset points", ha="center", fontsize=9)
     axis.set(yticks=[0, 1], yticklabels=["paper", "deck"], ylim=(1.5, -0.6), xlabel="IoU after stage 1, challenge data")
-    axis.set_title("Shaded: two runs of the same configuration", fontsize=10)
+    axis.set_title("Shaded: exp2 and exp3, the same settings", fontsize=10)
     axis.grid(axis="x", alpha=0.3)
     sns.despine(figure, left=True)
     return figure
@@ -72,9 +72,9 @@ def staircase() -> Figure:
 
 
 def leakage() -> Figure:
-    """How many images patients have in the challenge's data, as far as the facts tell."""
+    """Share of validation and test images whose patient also has training images, in the challenge's data."""
     figure, axis = subplots(figsize=(8, 2))
-    shares = {"validation images, random folds": 0.60, "stage-1 test images": 0.64}
+    shares = {"validation images, 10 % hold-out": 0.635, "stage-1 test images": 0.64}
     axis.barh(list(shares), list(shares.values()), color=DECK, label="patient also in training")
     axis.barh(
         list(shares),
@@ -84,7 +84,7 @@ def leakage() -> Figure:
         label="patient not in training",
     )
     for row, share in enumerate(shares.values()):
-        axis.text(share / 2, row, f"about {share:.0%}", ha="center", va="center", color="white", fontweight="bold")
+        axis.text(share / 2, row, f"{share:.1%}", ha="center", va="center", color="white", fontweight="bold")
     axis.set(xlim=(0, 1), xlabel="share of the images, challenge data")
     axis.invert_yaxis()
     axis.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.35), ncols=2)
@@ -93,14 +93,14 @@ def leakage() -> Figure:
 
 
 def outcomes(found: list[Record]) -> Figure:
-    """What became of each test image: hits by DSC, misses, false alarms, right negatives."""
+    """Image-level outcomes of the test images, and the DSC of the positive ones."""
     figure, axes = subplots(1, 2, figsize=(10, 3.4))
     names = [_title(record) for record in found]
     counts = {
-        "found": [int(((r.per_image.truth_px > 0) & (r.per_image.intersection_px > 0)).sum()) for r in found],
-        "missed": [int(((r.per_image.truth_px > 0) & (r.per_image.intersection_px == 0)).sum()) for r in found],
-        "false alarm": [int(((r.per_image.truth_px == 0) & (r.per_image.predicted_px > 0)).sum()) for r in found],
-        "rightly empty": [int(((r.per_image.truth_px == 0) & (r.per_image.predicted_px == 0)).sum()) for r in found],
+        "true positive": [int(((r.per_image.truth_px > 0) & (r.per_image.intersection_px > 0)).sum()) for r in found],
+        "false negative": [int(((r.per_image.truth_px > 0) & (r.per_image.intersection_px == 0)).sum()) for r in found],
+        "false positive": [int(((r.per_image.truth_px == 0) & (r.per_image.predicted_px > 0)).sum()) for r in found],
+        "true negative": [int(((r.per_image.truth_px == 0) & (r.per_image.predicted_px == 0)).sum()) for r in found],
     }
     left = np.zeros(len(found))
     for (kind, values), colour in zip(counts.items(), (PREDICTED, TRUE, DECK, NEUTRAL), strict=True):
@@ -109,7 +109,7 @@ def outcomes(found: list[Record]) -> Figure:
             if value:
                 axes[0].text(start + value / 2, row, str(value), ha="center", va="center", fontsize=8)
         left += values
-    axes[0].set(xlabel="test images", title="what became of them")
+    axes[0].set(xlabel="test images", title="image-level outcome")
     axes[0].invert_yaxis()
     axes[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, frameon=False, fontsize=8)
     for record, name, style in zip(found, names, ("-", "--", "-.", ":", (0, (5, 1))) * len(found), strict=False):
@@ -119,7 +119,7 @@ def outcomes(found: list[Record]) -> Figure:
         xlabel="images with a pneumothorax, from the best",
         ylabel="DSC",
         ylim=(-0.03, 1),
-        title="how well it was outlined",
+        title="quality of the outlines",
     )
     axes[1].legend(frameon=False, fontsize=8)
     figure.suptitle(comparison.label(found), fontsize=10)
@@ -128,7 +128,7 @@ def outcomes(found: list[Record]) -> Figure:
 
 
 def optimism(found: list[Record]) -> Figure:
-    """Mean DSC with thresholds chosen on validation and on test, and that of predicting nothing."""
+    """Mean DSC with thresholds chosen on validation and on test, and the empty-mask baseline."""
     figure, axis = subplots(figsize=(8, 0.55 * len(found) + 1.6))
     for row, record in enumerate(found):
         ways = record.values["test"]
@@ -150,7 +150,7 @@ def optimism(found: list[Record]) -> Figure:
             [row - 0.4, row + 0.4],
             color=BLANK,
             linestyle="--",
-            label="predict nothing" if not row else None,
+            label="empty-mask baseline" if not row else None,
         )
     axis.set(yticks=range(len(found)), yticklabels=[_title(record) for record in found], xlabel="mean DSC on test")
     axis.invert_yaxis()

@@ -13,7 +13,7 @@ from pneumo_book import quiz
 from pneumo_lib import atomic, paths
 
 COMMITTED = ("motion-data.js", "radiologist-data.js")
-"""Scripts in `results/`, written by `python -m pneumo_book.think_data`."""
+"""Scripts in `results/`, written by `make think`."""
 
 
 def setup(app) -> dict:
@@ -32,7 +32,7 @@ def write(book: Path, results: Path) -> None:
     write_ceiling(static / "ceiling-data.js", results / "challenge-masks")
     for name in COMMITTED:
         if not (results / name).is_file():
-            command = "PYTHONPATH=book/_ext python -m pneumo_book.think_data"
+            command = "make think"
             raise ExtensionError(f"{paths.shown(results / name)} is missing; make it with: {command}")
         _update(static / name, (results / name).read_text(encoding="utf-8"))
     _update(book / "generated" / "quiz.html", quiz.render(quiz.read(book / "think" / "quiz.yml")))

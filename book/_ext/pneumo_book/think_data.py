@@ -1,4 +1,4 @@
-"""Writes the data of the pages to think with that need a trained network: `python -m pneumo_book.think_data`.
+"""Writes the data of the pages to think with that need a trained network: `make think`.
 
 Trains exp4 on phantoms at the demo profile (about five minutes on two idle CPU cores) and writes
 `results/motion-data.js` and `results/radiologist-data.js`; run it again when the phantom or the method changes.
