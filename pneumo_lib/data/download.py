@@ -1,8 +1,8 @@
 """Getting a copy of SIIM-ACR from Kaggle: `pneumo download siim-stage1 --to DIR`.
 
 The data may not be redistributed, so everyone fetches them with an account of their own. Kaggle's client does that
-(`pip install 'pneumo-lib[download]'`); an archive downloaded by hand and put where the command says does as well. Not kagglehub: both resume by range, but it
-refuses a folder that already holds half an archive and does not know one that was put there by hand.
+(`pip install 'pneumo-lib[download]'`); an archive downloaded by hand and put where the command says does as well. Not
+kagglehub: both resume by range, but it refuses a folder that holds half an archive and ignores one put there by hand.
 """
 
 import json
