@@ -46,6 +46,7 @@ def visits(browser, site):
                     text: document.querySelector("article").innerText,
                     broken: images.filter((one) => one.complete && !one.naturalWidth).map((one) => one.src),
                     silent: images.filter((one) => !one.alt.trim()).map((one) => one.src),
+                    twice: [...document.querySelectorAll("article [id]")].map((one) => one.id).filter((id, k, all) => all.indexOf(id) < k),
                     levels: headings.map((one) => +one.tagName[1]),
                 };
             }"""
@@ -78,6 +79,11 @@ def test_no_page_shows_debris(visits):
 
 def test_figures_have_alternative_text(visits):
     assert not {name: one["silent"] for name, one in visits.items() if one["silent"]}
+
+
+def test_no_name_of_an_element_stands_twice_on_a_page(visits):
+    """A heading is an anchor, which a script's element of the same name would be hidden behind."""
+    assert not {name: one["twice"] for name, one in visits.items() if one["twice"]}
 
 
 def test_headings_are_in_order(visits):
