@@ -41,12 +41,13 @@ def visits(browser, site):
         found[name] = seen | page.evaluate(
             """() => {
                 const images = [...document.querySelectorAll("article img")];
+                const ids = [...document.querySelectorAll("article [id]")].map((one) => one.id);
                 const headings = [...document.querySelectorAll("article :is(h1, h2, h3, h4)")];
                 return {
                     text: document.querySelector("article").innerText,
                     broken: images.filter((one) => one.complete && !one.naturalWidth).map((one) => one.src),
                     silent: images.filter((one) => !one.alt.trim()).map((one) => one.src),
-                    twice: [...document.querySelectorAll("article [id]")].map((one) => one.id).filter((id, k, all) => all.indexOf(id) < k),
+                    twice: ids.filter((id, k) => ids.indexOf(id) < k),
                     levels: headings.map((one) => +one.tagName[1]),
                 };
             }"""
