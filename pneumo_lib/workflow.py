@@ -91,7 +91,9 @@ def first_predictions(run: Run, n: int = 6) -> Figure:
     return xray_figures.gallery(images, truth, predicted, titles, f"{run.experiment.name}, validation, {run.label}")
 
 
-def train_run(run: Run, accumulate: int = 1, precision: str = "auto", force: bool = False) -> TrainingResult:
+def train_run(
+    run: Run, accumulate: int = 1, precision: str = "auto", force: bool = False, logger: str = "none"
+) -> TrainingResult:
     """Trains all stages of a run, or finds them finished; see `training.train` for the arguments and errors."""
     first = run.first_stage()
     return training.train(
@@ -104,6 +106,7 @@ def train_run(run: Run, accumulate: int = 1, precision: str = "auto", force: boo
         initial=run.initial,
         accumulate=accumulate,
         precision=precision,
+        logger=logger,
     )
 
 
