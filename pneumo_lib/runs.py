@@ -168,7 +168,7 @@ def start(
     for name, value in (("data", data), ("split", split), ("patients", patients)):
         if not isinstance(value, str):
             raise ParameterError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")
-    opened = dataset.open_dataset(data, profiles.get(profile), split, patients)
+    opened = dataset.open_dataset(data, profiles.get(profile), split, patients, make=phantom.write_dataset)
     return Run(experiment, opened, seed, parameters.checked_weights(weights))
 
 
