@@ -34,16 +34,16 @@ def curves(history: pd.DataFrame, label: str) -> Figure:
         "IoU on validation": {"val_stepwise_iou": "stepwise", "val_iou": "plain"},
         "learning rate": {"learning_rate": "learning rate"},
     }
-    figure, axes = subplots(2, 2, figsize=(9, 5.6))
+    figure, axes = subplots(2, 2, figsize=(7.15, 5.8))
     for axis, (title, lines) in zip(axes.flat, panels.items(), strict=True):
         for colour, (column, name) in zip((PREDICTED, TRUE), lines.items(), strict=False):
             axis.plot(step, history[column], "o-", color=colour, markersize=3, label=name)
-        axis.set_title(title, loc="left", fontsize=11)
+        axis.set_title(title, loc="left", fontsize=11, pad=22)
         axis.set_xlabel("epoch")
         axis.xaxis.get_major_locator().set_params(integer=True)
         if len(lines) > 1:
-            # Beside the title, where no curve is.
-            axis.legend(frameon=False, fontsize=9, ncols=2, loc="lower right", bbox_to_anchor=(1.02, 0.98))
+            # Between title and axes, where no curve is.
+            axis.legend(frameon=False, fontsize=9, ncols=2, loc="lower left", bbox_to_anchor=(-0.02, 0.98))
         for stage, rows in history.groupby("stage"):
             first, last = rows.index[0] + 1, rows.index[-1] + 1
             if rows["averaged"].any():
@@ -52,7 +52,7 @@ def curves(history: pd.DataFrame, label: str) -> Figure:
                 axis.axvline(first - 0.5, color="grey", linestyle=":", linewidth=1)
     axes[-1, -1].set_yscale("log")
     stages = " → ".join(f"{size} px" for size in history.drop_duplicates("stage")["image_size"])
-    shaded = "; shaded: epochs whose weights are averaged" if history["averaged"].any() else ""
+    shaded = "\nshaded: epochs whose weights are averaged" if history["averaged"].any() else ""
     figure.suptitle(f"{label}: {stages}{shaded}", fontsize=11)
     sns.despine(figure)
     return figure
@@ -74,7 +74,7 @@ def subgroup_chart(found: pd.DataFrame, label: str) -> Figure:
         axis.set(title=title, xlim=(-0.02, 1.02), yticks=rows, yticklabels=names)
         axis.grid(axis="x", alpha=0.3)
     blank = 1 - found["n_positive"] / found["n_images"]
-    axes[0].plot(blank, range(len(found)), "|", color="0.35", markersize=12, label="predict nothing")
+    axes[0].plot(blank, range(len(found)), "|", color="0.35", markersize=12, label="empty-mask baseline")
     figure.legend(frameon=False, loc="outside lower center", fontsize=8)
     axes[0].invert_yaxis()
     figure.suptitle(label, fontsize=11)

@@ -8,12 +8,25 @@ from pathlib import Path
 import nbformat
 import pandas as pd
 import pytest
+import torch
 
-from pneumo_book import blocks, comparison, experiment_pages, extension, markdown, notebook_pages, readme, silver
+from pneumo_book import (
+    blocks,
+    comparison,
+    experiment_pages,
+    extension,
+    markdown,
+    notebook_pages,
+    readme,
+    silver,
+    surface,
+)
 from pneumo_lib import experiments, records
 from pneumo_lib.errors import RecordError
 from pneumo_lib.evaluation import explorer_data
+from pneumo_lib.model.losses import BCEDiceLoss, soft_dice_loss
 from pneumo_lib.report import xray_figures
+from pneumo_lib.report.style import subplots
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -200,6 +213,41 @@ def test_every_figure_of_a_notebook_says_what_it_shows(path):
     for source in cells:
         if re.search(r"\b(xray_figures|sweep_figures|data_figures|score_figures)\.\w+\(", source):
             assert len(notebook_pages.alternative(source, "")) > 20, source
+
+
+def test_figures_have_no_text_smaller_than_nine_points_at_the_columns_width():
+    figure, axis = subplots(figsize=(2 * extension.COLUMN_INCHES, 3))
+    small, large = axis.text(0.5, 0.5, "small", fontsize=7), axis.text(0.2, 0.2, "large", fontsize=30)
+    extension.legible(figure)
+    figure.canvas.draw()
+    assert small.get_fontsize() == 18 and large.get_fontsize() == 30, "shown at half its size"
+    assert {label.get_fontsize() for label in axis.get_xticklabels()} == {18}
+
+
+def test_the_surface_is_that_of_the_explorers_data(home):
+    sample.write_runs(home / "results")
+    assert "make book" in surface.block({"ours": []})
+    data = {"label": "invented", "thresholds": [0.2, 0.5], "removal": [0, 64], "mean": [[0.1, 0.2], [0.3, 0.4]]}
+    data |= {"chosen": [0.5, 64], "blank": 0.25, "count": 4, "positive": 3}
+    folder = records.best(records.find(home / "results")).folder
+    (folder / records.EXPLORER).write_text(f"window.pneumoBundle = {json.dumps(data)};\n")
+    sets = {"ours": records.find(home / "results")}
+    assert surface.bundle(sets) == data and "4 test images (3 positive)" in surface.block(sets)
+    axis = surface.draw(data).axes[0]
+    lines = {line.get_label(): line.get_ydata() for line in axis.lines}
+    assert list(lines["R-TH 64"]) == [0.3, 0.4] and list(lines["no removal"]) == [0.1, 0.2]
+    assert list(lines["chosen on validation"]) == [0.4]
+
+
+def test_the_loss_pages_example_is_the_librarys_loss():
+    """4 of 16 pixels true; 0.8 for three of them, 0.2 for one, 0.1 elsewhere."""
+    probability = torch.tensor([0.8] * 3 + [0.2] + [0.1] * 12).reshape(1, 1, 4, 4)
+    truth = (torch.arange(16) < 4).float().reshape(1, 1, 4, 4)
+    logits = torch.logit(probability)
+    bce = torch.nn.functional.binary_cross_entropy_with_logits(logits, truth)
+    text = (REPOSITORY / "book" / "method" / "loss.md").read_text()
+    for value in (bce, soft_dice_loss(logits, truth), BCEDiceLoss()(logits, truth)):
+        assert f"= {float(value):.4f}" in text
 
 
 def test_same_content_is_not_written_again(tmp_path):

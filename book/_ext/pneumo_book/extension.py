@@ -16,10 +16,11 @@ from pathlib import Path
 
 import matplotlib
 from docutils import nodes
+from matplotlib.text import Text
 from sphinx.errors import ExtensionError
 
 import pneumo_lib
-from pneumo_book import blocks, comparison, experiment_pages, launch, notebook_pages
+from pneumo_book import blocks, comparison, experiment_pages, launch, logo, notebook_pages
 from pneumo_book.markdown import command
 from pneumo_lib import atomic
 from pneumo_lib import records as record_files
@@ -29,6 +30,9 @@ from pneumo_lib.experiments import EXPERIMENTS
 from pneumo_lib.records import Record
 
 STEPS = ("train", "sweep", "test")
+SMALLEST_PT = 9.0
+COLUMN_INCHES = 7.15
+"""Width of the column of text on a wide screen: 686 CSS pixels, of which 96 are an inch."""
 SYNTHETIC = "<p><strong>Not for clinical use.</strong> All X-rays in this book are synthetic.</p>"
 PATIENTS = (
     "<p><strong>Not for clinical use. Not for publication:</strong> this build shows X-rays of patients, which may not be "
@@ -42,6 +46,7 @@ def setup(app) -> dict:
     app.connect("config-inited", _write, priority=1)
     app.connect("autodoc-process-docstring", to_restructured_text, priority=1)
     app.connect("doctree-read", _keep_percent)
+    app.connect("html-page-context", _without_thebe, priority=900)
     # Pages that compute and the API's pages show the library: another library, and all pages are read again.
     app.add_config_value("pneumo_library", _digest(_library()), "env")
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -79,8 +84,19 @@ def to_restructured_text(app, what, name, obj, options, lines: list[str]) -> Non
 def _keep_percent(app, doctree) -> None:
     """A number stays on one line with its per cent sign."""
     for text in list(doctree.findall(nodes.Text)):
-        if (kept := re.sub(r"(?<=\d) (?=%)", "\u00a0", text)) != text and not isinstance(text.parent, nodes.literal):
+        code = isinstance(text.parent, (nodes.literal, nodes.literal_block))
+        if not code and (kept := re.sub(r"(?<=\d) (?=%)", "\u00a0", text)) != text:
             text.parent.replace(text, nodes.Text(kept))
+
+
+def _without_thebe(app, page, template, context, doctree) -> None:
+    """Leaves out the script that runs code in the browser: no page needs it, and Jupyter Book adds it twice, an error."""
+    scripts = context.get("script_files", [])
+    context["script_files"] = [one for one in scripts if "thebe" not in _script_text(one)]
+
+
+def _script_text(script) -> str:
+    return f"{getattr(script, 'filename', script) or ''} {getattr(script, 'attributes', {}).get('body', '')}".lower()
 
 
 def write(book: Path) -> None:
@@ -93,6 +109,8 @@ def write(book: Path) -> None:
     _notebooks(book / "runs")
     _galleries(book / "generated" / "figures", sets)
     _explorer(book, sets)
+    for name, text in logo.files().items():
+        update(book / "generated" / "static" / name, text)
     _figures(book / "generated" / "figures", sets, silver_sets)
 
 
@@ -165,10 +183,23 @@ def _figures(folder: Path, sets: dict, silver_sets: dict) -> None:
     # The same drawing gives the same bytes.
     with matplotlib.rc_context({"svg.hashsalt": "pneumo_lib", "savefig.facecolor": "white"}):
         for name, figure in figures.draw_all(sets, silver_sets):
+            legible(figure)
             with atomic.replacing(folder / name) as temporary:
                 kind = Path(name).suffix[1:]
                 figure.savefig(temporary, format=kind, dpi=110, metadata={"Date": None} if kind == "svg" else None)
     atomic.write_json(stamp, state)
+
+
+def legible(figure) -> None:
+    """Enlarges text that would be smaller than `SMALLEST_PT` at the width of a page's column."""
+    smallest = SMALLEST_PT * max(1.0, figure.get_figwidth() / COLUMN_INCHES)
+    for axis in figure.axes:
+        for one in (axis.xaxis, axis.yaxis):
+            # Ticks are made anew when a figure is drawn, so that their size has to be set for all of them.
+            size = max((label.get_fontsize() for label in one.get_ticklabels()), default=smallest)
+            one.set_tick_params(labelsize=max(size, smallest))
+    for text in figure.findobj(Text):
+        text.set_fontsize(max(text.get_fontsize(), smallest))
 
 
 def _state(sets: list[list[Record]]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Drawn figures of the method: run-length code, loss, stages, weight averaging, and the network from a forward pass."""
+"""Drawn figures of the method: run-length encoding, loss, stages, weight averaging, and the network from a forward pass."""
 
 import numpy as np
 import seaborn as sns
@@ -15,12 +15,12 @@ from pneumo_lib.model.losses import soft_dice_loss
 from pneumo_lib.report.style import subplots
 
 EXAMPLE = np.zeros((8, 8), bool)
-"""The mask of the run-length example: two columns and a bit."""
+"""The mask of the example of run-length encoding: three runs."""
 EXAMPLE[2:5, 2] = EXAMPLE[1:6, 3] = EXAMPLE[5:8, 5] = True
 
 
 def rle() -> Figure:
-    """The example mask with its pixels numbered as the code counts them, and its code."""
+    """The example mask with its pixels numbered as the encoding counts them, and its encoding."""
     figure, axis = subplots(figsize=(5.2, 5.4))
     for row, column in np.ndindex(EXAMPLE.shape):
         on = EXAMPLE[row, column]
@@ -30,7 +30,7 @@ def rle() -> Figure:
         axis.annotate("", (column + 0.85, 7.9), (column + 0.85, 0.1), arrowprops={"arrowstyle": "->", "color": DECK})
     axis.set(xlim=(0, 8), ylim=(8, 0), aspect="equal", xticks=[], yticks=[])
     axis.set_title("pixels are counted down the columns", fontsize=11)
-    axis.set_xlabel(f"code: {codec.encode(EXAMPLE)}", fontsize=12)
+    axis.set_xlabel(f"encoding: {codec.encode(EXAMPLE)}", fontsize=12)
     return figure
 
 
@@ -68,7 +68,7 @@ def _pull(probability: float, share: float, pixels: int = 10_000) -> tuple[float
 
 def stages() -> Figure:
     """Epochs and image size of each pipeline's stages, at the paper's scale."""
-    figure, axis = subplots(figsize=(9, 2.9))
+    figure, axis = subplots(figsize=(7.15, 2.9))
     names = list(experiments.EXPERIMENTS)
     for row, name in enumerate(names):
         start, experiment = 0, experiments.get(name)
@@ -77,7 +77,7 @@ def stages() -> Figure:
             axis.barh(
                 row, stage.epochs, left=start, color=colour, alpha=0.35 if taken else 1, edgecolor="white", height=0.7
             )
-            text = f"{stage.image_size} px" + (f" ({experiment.starts_from}'s)" if taken else "")
+            text = f"{stage.image_size}" + (f" ({experiment.starts_from}'s)" if taken else "")
             axis.text(
                 start + stage.epochs / 2,
                 row,
@@ -88,7 +88,11 @@ def stages() -> Figure:
                 color="black" if taken else "white",
             )
             start += stage.epochs
-    axis.set(yticks=range(len(names)), yticklabels=names, xlabel="epochs at the paper's scale")
+    axis.set(
+        yticks=range(len(names)),
+        yticklabels=names,
+        xlabel="epochs at the paper's scale; numbers in the bars: image size in pixels",
+    )
     axis.invert_yaxis()
     sns.despine(figure)
     return figure
@@ -135,38 +139,42 @@ def shapes(size: int = 256) -> dict[str, list[tuple[int, int]]]:
 def network(size: int = 256) -> Figure:
     """The U: encoder down on the left, decoder up on the right, skip connections across."""
     found = shapes(size)
-    encoder, decoder = found["encoder"], [*found["decoder"], found["output"][0]]
-    figure, axis = subplots(figsize=(9.5, 5.4))
-    depth = len(encoder) - 1
-    left = [(level * 0.75, level) for level in range(depth + 1)]
-    right = [(9.4 - level * 0.75, level) for level in range(depth - 1, -1, -1)]
+    encoder, depth = found["encoder"], len(found["encoder"]) - 1
+    figure, axis = subplots(figsize=(7.15, 6.2))
+    left = [(level * 0.45, level) for level in range(depth + 1)]
+    right = [(7.3 - level * 0.45, level) for level in range(depth - 1, -1, -1)]
     names = ["input", "first convolution", *(f"residual blocks {n}" for n in range(1, depth))]
     for (x, level), shape, name in zip(left, encoder, names, strict=True):
         _block(axis, x, level, shape, PAPER, name)
     for (x, level), shape in zip(right, found["decoder"], strict=True):
         _block(axis, x, level, shape, DECK, "decoder block")
     for (x, level), (to, _) in zip(left[1:-1], reversed(right[:-1]), strict=True):
-        axis.annotate(
-            "",
-            (to - 0.05, level + 0.3),
-            (x + 2.05, level + 0.3),
-            arrowprops={"arrowstyle": "->", "color": "0.5", "linestyle": "--"},
-        )
-    axis.annotate(
-        "",
-        (right[0][0] + 0.2, depth - 1 + 0.75),
-        (left[-1][0] + 2.05, depth + 0.3),
-        arrowprops={"arrowstyle": "->", "color": DECK},
-    )
-    channels, pixels = decoder[-1]
-    axis.text(right[-1][0] + 1, -0.35, f"3x3 convolution → {channels} x {pixels}²: logits", ha="center", fontsize=9)
-    axis.text(5.7, 1.02, "skip connections", ha="center", fontsize=9, color="0.35")
-    axis.set(xlim=(-0.2, 11.6), ylim=(depth + 0.9, -0.7))
+        _arrow(axis, (x + _WIDTH + 0.05, level + 0.32), (to - 0.05, level + 0.32), color="0.4", linestyle="--")
+    for (x, level), (below, _) in zip(left, left[1:], strict=False):
+        _arrow(axis, (x + 0.6, level + 0.66), (below + 0.15, level + 0.99), color=PAPER)
+    _arrow(axis, (left[-1][0] + _WIDTH, depth + 0.25), (right[0][0] + 0.4, depth - 0.34), color=DECK)
+    for (x, level), (above, _) in zip(right, right[1:], strict=False):
+        _arrow(axis, (x + _WIDTH - 0.6, level - 0.02), (above + _WIDTH - 1.05, level - 0.33), color=DECK)
+    channels, pixels = found["output"][0]
+    axis.text(right[-1][0] + _WIDTH, -0.2, f"3x3 convolution → {channels} x {pixels}²: logits", ha="right")
+    axis.text((left[1][0] + right[-2][0] + _WIDTH) / 2, 1.22, "skip connections", ha="center", color="0.35")
+    axis.text(0, depth + 0.5, "each arrow down:\nhalf the side", color=PAPER)
+    axis.text(right[-1][0] + _WIDTH, depth + 0.5, "each arrow up:\ntwice the side", color=DECK, ha="right")
+    axis.set(xlim=(-0.1, right[-1][0] + _WIDTH + 0.1), ylim=(depth + 0.7, -0.6))
     axis.set_axis_off()
     return figure
 
 
+_WIDTH = 2.3
+"""Width of a box, wide enough for its longest name."""
+
+
+def _arrow(axis, start: tuple[float, float], end: tuple[float, float], **style) -> None:
+    axis.annotate("", end, start, arrowprops={"arrowstyle": "->"} | style)
+
+
 def _block(axis, x: float, level: int, shape: tuple[int, int], colour: str, name: str) -> None:
-    axis.add_patch(Rectangle((x, level), 2, 0.6, facecolor=colour, edgecolor="none"))
-    axis.text(x + 1, level + 0.2, f"{shape[0]} x {shape[1]}²", ha="center", va="center", color="white", fontsize=10)
-    axis.text(x + 1, level + 0.45, name, ha="center", va="center", color="white", fontsize=7.5)
+    axis.add_patch(Rectangle((x, level), _WIDTH, 0.64, facecolor=colour, edgecolor="none"))
+    text = f"{shape[0]} x {shape[1]}²"
+    axis.text(x + _WIDTH / 2, level + 0.19, text, ha="center", va="center", color="white", fontsize=11)
+    axis.text(x + _WIDTH / 2, level + 0.47, name, ha="center", va="center", color="white", fontsize=9)

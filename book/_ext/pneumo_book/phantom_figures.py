@@ -48,8 +48,8 @@ def kinds() -> Figure:
         show_xray(column[0], image)
         show_xray(column[1], image, truth=mask)
         share = mask.mean()
-        column[0].set_title(f"{title} ({share:.1%} of the image)" if share else title, fontsize=10)
-    figure.suptitle("Synthetic X-rays (phantoms)", fontsize=11)
+        column[0].set_title(f"{title}: {100 * share:.1f} %" if share else title, fontsize=10)
+    figure.suptitle("Phantoms; share of the image that the pneumothorax covers", fontsize=11)
     return figure
 
 
@@ -80,7 +80,7 @@ def augmentation_names() -> list[str]:
 
 
 def augmented() -> Figure:
-    """One phantom under every training transform alone; its mask moves along."""
+    """One phantom under each training transform alone, with the mask that moves with it."""
     image, mask = _small(_large())
     names = augmentation_names()
     figure, axes = subplots(2, 5, figsize=(12, 5.4))
@@ -97,10 +97,10 @@ def augmented() -> Figure:
 
 
 def test_time() -> Figure:
-    """What test-time augmentation shows the network (above), and a mask after the change is undone (below)."""
+    """The input of the network under each test-time transform (above), and a mask after transform and inverse (below)."""
     image, mask = _small(_large())
     names = list(TRANSFORMS)
-    figure, axes = subplots(2, len(names), figsize=(13, 4.4))
+    figure, axes = subplots(2, len(names), figsize=(13, 4.8))
     for column, name in zip(axes.T, names, strict=True):
         changed, _ = TRANSFORMS[name](np.random.default_rng(2), image)
         moved, undo = TRANSFORMS[name](np.random.default_rng(2), mask.astype(np.uint8) * 255)
@@ -111,8 +111,8 @@ def test_time() -> Figure:
         show_xray(column[0], changed)
         show_xray(column[1], image, truth=mask, predicted=found > 0.5)
         column[0].set_title(name, fontsize=10)
-    axes[0, 0].set_ylabel("what the network sees")
-    axes[1, 0].set_ylabel("mask, put back")
+    axes[0, 0].set_ylabel("input")
+    axes[1, 0].set_ylabel("mask")
     figure.suptitle("Test-time augmentation on a phantom; orange: true mask, blue: moved and put back", fontsize=11)
     return figure
 
@@ -128,17 +128,17 @@ def probability_map() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def thresholds() -> Figure:
-    """One invented probability map, cut at three binarization thresholds and with small components removed."""
+    """One invented probability map, binarized at three thresholds and with small components removed."""
     image, mask, probability = probability_map()
-    figure, axes = subplots(1, 5, figsize=(13, 3.1))
+    figure, axes = subplots(1, 5, figsize=(13, 3.9))
     shown = axes[0].imshow(probability, cmap="cividis", vmin=0, vmax=1)
     figure.colorbar(shown, ax=axes[0], shrink=0.7)
-    axes[0].set_title("probability (invented)", fontsize=10)
+    axes[0].set_title("probability\n(invented)", fontsize=10)
     axes[0].set(xticks=[], yticks=[])
     cells = [(0.2, 0), (0.5, 0), (0.8, 0), (0.5, 300)]
     for axis, (bth, rth) in zip(axes[1:], cells, strict=True):
         found = postprocessing.apply(probability, bth, rth)
         show_xray(axis, image, truth=mask, predicted=found)
         overlap = 2 * (found & mask).sum() / (found.sum() + mask.sum())
-        axis.set_title(f"B-TH {bth}, R-TH {rth}\nDSC {overlap:.2f}", fontsize=10)
+        axis.set_title(f"B-TH {bth}\nR-TH {rth}\nDSC {overlap:.2f}", fontsize=10)
     return figure

@@ -12,6 +12,8 @@ from pneumo_lib.records import Record
 from pneumo_lib.report.style import NEUTRAL, PREDICTED, TRUE, subplots
 
 PAPER, DECK, BLANK = "#0072B2", "#D55E00", "0.35"
+COLUMN = 7.15
+"""Width of the page's column in inches: a figure of this width is shown with its fonts as they are."""
 
 
 def against_blank() -> Figure:
@@ -94,37 +96,57 @@ def leakage() -> Figure:
 
 def outcomes(found: list[Record]) -> Figure:
     """Image-level outcomes of the test images, and the DSC of the positive ones."""
-    figure, axes = subplots(1, 2, figsize=(10, 3.4))
-    names = [_title(record) for record in found]
-    counts = {
-        "true positive": [int(((r.per_image.truth_px > 0) & (r.per_image.intersection_px > 0)).sum()) for r in found],
-        "false negative": [int(((r.per_image.truth_px > 0) & (r.per_image.intersection_px == 0)).sum()) for r in found],
-        "false positive": [int(((r.per_image.truth_px == 0) & (r.per_image.predicted_px > 0)).sum()) for r in found],
-        "true negative": [int(((r.per_image.truth_px == 0) & (r.per_image.predicted_px == 0)).sum()) for r in found],
-    }
-    left = np.zeros(len(found))
-    for (kind, values), colour in zip(counts.items(), (PREDICTED, TRUE, DECK, NEUTRAL), strict=True):
-        axes[0].barh(names, values, left=left, color=colour, label=kind, edgecolor="white")
-        for row, (start, value) in enumerate(zip(left, values, strict=True)):
-            if value:
-                axes[0].text(start + value / 2, row, str(value), ha="center", va="center", fontsize=8)
-        left += values
-    axes[0].set(xlabel="test images", title="image-level outcome")
-    axes[0].invert_yaxis()
-    axes[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, frameon=False, fontsize=8)
-    for record, name, style in zip(found, names, ("-", "--", "-.", ":", (0, (5, 1))) * len(found), strict=False):
-        values = np.sort(record.per_image.loc[record.per_image.truth_px > 0, "dsc"])[::-1]
-        axes[1].plot(np.arange(1, len(values) + 1), values, linestyle=style, label=name)
-    axes[1].set(
-        xlabel="images with a pneumothorax, from the best",
-        ylabel="DSC",
-        ylim=(-0.03, 1),
-        title="quality of the outlines",
-    )
-    axes[1].legend(frameon=False, fontsize=8)
+    height = 0.3 * len(found) + 1.2
+    figure, axes = subplots(2, 1, figsize=(COLUMN, height + 3.6), height_ratios=(height, 3.2))
+    _outcome_bars(axes[0], found)
+    _sorted_dsc(axes[1], found)
     figure.suptitle(comparison.label(found), fontsize=10)
     sns.despine(figure)
     return figure
+
+
+def _outcome_bars(axis, found: list[Record]) -> None:
+    left = np.zeros(len(found))
+    for (kind, count), colour in zip(_OUTCOMES.items(), (PREDICTED, TRUE, DECK, NEUTRAL), strict=True):
+        values = [int(count(record.per_image)) for record in found]
+        axis.barh([_title(record) for record in found], values, left=left, color=colour, label=kind, edgecolor="white")
+        for row, (start, value) in enumerate(zip(left, values, strict=True)):
+            if value:
+                axis.text(start + value / 2, row, str(value), ha="center", va="center", fontsize=9)
+        left += values
+    axis.set(xlabel="test images")
+    axis.invert_yaxis()
+    axis.legend(loc="lower center", bbox_to_anchor=(0.45, 1), ncols=4, frameon=False)
+
+
+_OUTCOMES = {
+    "true positive": lambda images: ((images.truth_px > 0) & (images.intersection_px > 0)).sum(),
+    "false negative": lambda images: ((images.truth_px > 0) & (images.intersection_px == 0)).sum(),
+    "false positive": lambda images: ((images.truth_px == 0) & (images.predicted_px > 0)).sum(),
+    "true negative": lambda images: ((images.truth_px == 0) & (images.predicted_px == 0)).sum(),
+}
+
+
+def _sorted_dsc(axis, found: list[Record]) -> None:
+    """One line per run, one colour and line style per pipeline."""
+    names = list(dict.fromkeys(record.name for record in found))
+    for record in found:
+        values = np.sort(record.per_image.loc[record.per_image.truth_px > 0, "dsc"])[::-1]
+        number, label = names.index(record.name), record.name
+        if record is not next(one for one in found if one.name == record.name):
+            label = None
+        axis.plot(
+            np.arange(1, len(values) + 1),
+            values,
+            color=f"C{number}",
+            linestyle=_STYLES[number % len(_STYLES)],
+            label=label,
+        )
+    axis.set(xlabel="images with a pneumothorax, from the best", ylabel="DSC", ylim=(-0.03, 1))
+    axis.legend(loc="lower center", bbox_to_anchor=(0.45, 1), ncols=5, frameon=False)
+
+
+_STYLES = ("-", "--", "-.", ":", (0, (5, 1)))
 
 
 def optimism(found: list[Record]) -> Figure:
