@@ -134,7 +134,7 @@ tables.tta_gain_table(gain)
 score_figures.tta_gain_chart(gain, label)
 
 # %%
-xray_figures.tta_side_by_side(run, dict(list(kinds.items())[:3]), transforms, chosen, label)
+workflow.tta_pictures(run, dict(list(kinds.items())[:3]), transforms, chosen, label)
 
 # %% [markdown]
 # ## The record

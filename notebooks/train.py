@@ -26,13 +26,14 @@ patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's
 weights: str = "auto"  # imagenet, none (random), or a .safetensors file; auto: as the profile says
 accumulate: int = 1  # forward passes a step, where a batch does not fit into memory
 precision: str = "auto"  # 32 (float32), bf16 (mixed); auto: bf16 where the device has instructions for it
+logger: str = "none"  # none, or tensorboard: curves in the run's folder tensorboard/; needs that extra
 force: bool = False  # train from the beginning although weights are there
 
 # %%
 from pneumo_lib import runs, training, workflow
 from pneumo_lib.report import score_figures, tables, xray_figures
 
-run = runs.start(exp, data, profile, seed, split, patients, weights, accumulate, force, precision)
+run = runs.start(exp, data, profile, seed, split, patients, weights, accumulate, force, precision, logger=logger)
 first_stage = run.first_stage()
 print(f"{run.experiment.name}: {run.experiment.question} ({run.label})")
 
@@ -85,6 +86,7 @@ result = training.train(
     initial=run.initial,
     accumulate=accumulate,
     precision=precision,
+    logger=logger,
 )
 
 # %% [markdown]

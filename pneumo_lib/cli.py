@@ -43,15 +43,15 @@ def pneumo() -> None:
 
 @pneumo.command()
 @_options(TRAIN)
-def train(accumulate: int, precision: str, force: bool, **named) -> None:
+def train(accumulate: int, precision: str, logger: str, force: bool, **named) -> None:
     """Train all stages of a run; one that was cut off goes on."""
     from pneumo_lib import runs
 
     # A wrong value is answered before PyTorch is imported.
-    run = runs.start(**named, accumulate=accumulate, precision=precision, force=force)
+    run = runs.start(**named, accumulate=accumulate, precision=precision, logger=logger, force=force)
     from pneumo_lib import workflow
 
-    workflow.train_run(run, accumulate, precision, force)
+    workflow.train_run(run, accumulate, precision, force, logger)
     click.echo(f"{paths.shown(run.folder)} holds the weights; next: pneumo sweep")
 
 

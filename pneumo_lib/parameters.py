@@ -1,6 +1,7 @@
 """The parameters of notebooks and commands, and the checks of what a user types."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from pneumo_lib import paths
@@ -30,6 +31,7 @@ PARAMETERS = {
     "weights": Parameter("auto", "imagenet, none (random), or a .safetensors file; auto: as the profile says"),
     "accumulate": Parameter(1, "forward passes a step, where a batch does not fit into memory"),
     "precision": Parameter("auto", "32 (float32), bf16 (mixed); auto: bf16 where the device has instructions for it"),
+    "logger": Parameter("none", "none, or tensorboard: curves in the run's folder tensorboard/; needs that extra"),
     "force": Parameter(False, "train from the beginning although weights are there"),
     "tta": Parameter("flip", "with commas: flip, contrast, brightness, crop, elastic, grid, optical; or none"),
     "rule": Parameter(
@@ -42,7 +44,8 @@ PARAMETERS = {
 """Every parameter of notebooks/train, sweep and test and of the commands of the same names."""
 RUN = ("exp", "data", "profile", "seed", "split", "patients")
 """The parameters that name a run."""
-TRAIN = (*RUN, "weights", "accumulate", "precision", "force")
+TRAIN = (*RUN, "weights", "accumulate", "precision", "logger", "force")
+LOGGERS = ("none", "tensorboard")
 SWEEP = (*RUN, "tta", "rule")
 TEST = (*RUN, "tta_table")
 
@@ -96,6 +99,22 @@ def checked_rule(rule: str) -> str:
     if rule not in RULES:
         raise SweepError(f"rule={rule!r} is no removal rule; choose one of {', '.join(RULES)}.")
     return rule
+
+
+def checked_logger(name: str) -> str:
+    """A notebook's parameter `logger`, if it is one that can be used here.
+
+    Raises:
+        ParameterError: it is not one of `LOGGERS`, or its package is not installed.
+    """
+    if name not in LOGGERS:
+        raise ParameterError(f"unknown logger={name!r}; choose from {', '.join(LOGGERS)}.")
+    if name == "tensorboard" and find_spec(name) is None:
+        raise ParameterError(
+            "logger='tensorboard' needs TensorBoard, which is not installed; pip install 'pneumo-lib[tensorboard]' or "
+            "leave the logger at none."
+        )
+    return name
 
 
 def checked_switch(name: str, value: bool) -> bool:

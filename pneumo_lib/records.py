@@ -14,9 +14,9 @@ import pandas as pd
 from pneumo_lib import atomic, experiments, paths
 from pneumo_lib.data.dataset import SILVER, is_silver
 from pneumo_lib.errors import ParameterError, RecordError
+from pneumo_lib.evaluation.scores import HEADLINE
 
 FORMAT = 1
-HEADLINE = "chosen on validation"
 """The row of the test table that counts: thresholds that the test images had no say in."""
 
 _PACKAGES = [

@@ -146,10 +146,11 @@ def start(
     accumulate: int = 1,
     force: bool = False,
     precision: str = "auto",
+    logger: str = "none",
 ) -> Run:
     """Checks a notebook's parameters and gives the run that they name; nothing is written yet.
 
-    `accumulate`, `force` and `precision` are only checked here; they are arguments of `training.train`.
+    `accumulate`, `force`, `precision` and `logger` are only checked here; they are arguments of `training.train`.
 
     Raises:
         ParameterError, WeightsError: a wrong value; the sentence lists the valid ones.
@@ -163,10 +164,11 @@ def start(
     if not isinstance(force, bool):
         raise ParameterError(f"force={force!r} is neither true nor false; with papermill, pass it as: -p force True")
     hardware.checked_precision(precision)
+    parameters.checked_logger(logger)
     for name, value in (("data", data), ("split", split), ("patients", patients)):
         if not isinstance(value, str):
             raise ParameterError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")
-    opened = dataset.open_dataset(data, profiles.get(profile), split, patients)
+    opened = dataset.open_dataset(data, profiles.get(profile), split, patients, make=phantom.write_dataset)
     return Run(experiment, opened, seed, parameters.checked_weights(weights))
 
 

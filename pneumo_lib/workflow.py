@@ -10,6 +10,7 @@ from pneumo_lib.evaluation import explorer_data, measures, postprocessing, score
 from pneumo_lib.evaluation.inference import InferenceNetwork, predict_to
 from pneumo_lib.evaluation.postprocessing import Thresholds
 from pneumo_lib.evaluation.sweep_result import Counts
+from pneumo_lib.evaluation.transforms import TRANSFORMS
 from pneumo_lib.metrics import pixel_counts
 from pneumo_lib.model import unet, weights
 from pneumo_lib.records import Record
@@ -69,6 +70,30 @@ def gain_of_tta(run: Run, truth: np.ndarray, chosen: Thresholds, wanted: bool = 
     return tta_effects.table(effects, truth.any(axis=(1, 2)), part.patients)
 
 
+def tta_pictures(run: Run, positions: dict[str, int], transforms: list[str], chosen: Thresholds, label: str) -> Figure:
+    """Test images under none, the run's own and all transforms, by its finished model.
+
+    Args:
+        positions: title → position in the test part, one row of the figure each.
+        transforms: the run's own.
+        chosen: whose binarization threshold is outlined.
+        label: what the data are.
+    """
+    part, network = run.dataset.part("test", run.experiment.image_size), InferenceNetwork(model(run))
+    device = next(network.parameters()).device
+    sets = {"none": [], ", ".join(transforms) or "none": transforms, "all seven": list(TRANSFORMS)}
+    rows = part.rows[list(positions.values())]
+    images, truths = part.images[rows], part.masks[rows]
+    # Each image under its own number, so that random transforms do as in the run's predictions.
+    maps = {
+        title: {
+            name: tta.mean_of_batch(network, image[None], names, 0, position, device)[0] for name, names in sets.items()
+        }
+        for image, (title, position) in zip(images, positions.items(), strict=True)
+    }
+    return xray_figures.tta_side_by_side(images, truths, maps, chosen.binarization_threshold, label)
+
+
 def save_pictures(run: Run, gallery: Figure, probability: np.ndarray, truth: np.ndarray, chosen: Thresholds) -> None:
     """Writes what the book shows of a run: its gallery and, of phantoms under rule component, the explorer's data."""
     style.save(gallery, run.folder / "gallery.png")
@@ -91,7 +116,9 @@ def first_predictions(run: Run, n: int = 6) -> Figure:
     return xray_figures.gallery(images, truth, predicted, titles, f"{run.experiment.name}, validation, {run.label}")
 
 
-def train_run(run: Run, accumulate: int = 1, precision: str = "auto", force: bool = False) -> TrainingResult:
+def train_run(
+    run: Run, accumulate: int = 1, precision: str = "auto", force: bool = False, logger: str = "none"
+) -> TrainingResult:
     """Trains all stages of a run, or finds them finished; see `training.train` for the arguments and errors."""
     first = run.first_stage()
     return training.train(
@@ -104,6 +131,7 @@ def train_run(run: Run, accumulate: int = 1, precision: str = "auto", force: boo
         initial=run.initial,
         accumulate=accumulate,
         precision=precision,
+        logger=logger,
     )
 
 

@@ -1,5 +1,6 @@
 """The repository as a whole: what the README says is so, nothing is in it that must not be."""
 
+import ast
 import re
 import subprocess
 import tomllib
@@ -63,17 +64,37 @@ def test_no_xray_no_weights_and_nothing_large_is_committed():
         assert not path.is_file() or path.stat().st_size < 2_000_000, name
 
 
-def test_imports_run_one_way():
-    """data → model → training → evaluation → report: nobody imports from a later phase."""
-    order = ["data", "model", "training", "evaluation", "report"]
-    for position, phase in enumerate(order):
-        later = "|".join(order[position + 1 :])
-        for path in (ROOT / "pneumo_lib" / phase).rglob("*.py"):
-            if later:
-                found = re.search(
-                    rf"^\s*(?:from|import) pneumo_lib(?:\.| import )({later})\b", path.read_text(), re.MULTILINE
-                )
-                assert not found, f"{path.relative_to(ROOT)} imports {found and found[1]}"
+def _layers() -> dict[str, int]:
+    """Each module or package at the top of the library → its height, as CONTRIBUTING lists them."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    listed = re.search(r"^Imports point downwards in this list.*?: (.*?)\. ", text, re.MULTILINE | re.DOTALL)[1].split(
+        "→"
+    )
+    return {name: -place for place, names in enumerate(listed) for name in re.findall(r"`(\w+)`", names)}
+
+
+def _imported(path: Path) -> set[str]:
+    """The library's own modules and packages that a file names in its imports, wherever these stand."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition("pneumo_lib.")[2] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "pneumo_lib":
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition("pneumo_lib.")[2])
+    return {name.split(".")[0] for name in found if name}
+
+
+def test_imports_run_down_the_list_in_contributing():
+    layers, package = _layers(), ROOT / "pneumo_lib"
+    tops = {path.stem for path in package.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert tops - {"__init__"} == set(layers), "CONTRIBUTING lists every module and package at the top"
+    for path in sorted(package.rglob("*.py")):
+        top = path.relative_to(package).with_suffix("").parts[0]
+        if top != "__init__":
+            up = [name for name in _imported(path) if layers[name] > layers[top]]
+            assert not up, f"{path.relative_to(ROOT)} imports {up}, which stand above it"
 
 
 def test_every_dependency_is_pinned_within_its_range():

@@ -1,6 +1,7 @@
 """One data set, ready for every experiment: its index, its split and its prepared arrays at each size."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pneumo_lib import paths, phantom
+from pneumo_lib import paths
 from pneumo_lib.data import preprocessing, siim, splits
 from pneumo_lib.data.preprocessing import Preprocessed
 from pneumo_lib.errors import ParameterError, SplitError
@@ -17,6 +18,7 @@ from pneumo_lib.profiles import Profile
 PHANTOM = "phantom"
 SILVER = "silver labels"
 """What a data set's masks are called where another model predicted them: where the folder's name has "silver" in it."""
+Maker = Callable[[Path, int], object]
 SPLIT_RULES = ("auto", "patient", "deck", "follow-up")
 
 
@@ -47,10 +49,11 @@ class Dataset:
     """A data set at the scale of a profile.
 
     Attributes:
-        root: the DICOM files or PNGs and their table; `None` stands for the phantom, which is written when first needed.
+        root: the DICOM files or PNGs and their table; `None` stands for the phantom, which `make` writes when it is needed.
         folder: where the prepared arrays and the split are kept.
         rule: how to split; `auto`: by patient where patients are known, else as the deck.
         patients: the map of image ids to patients, a CSV; `None`: the data set's own, if it has one.
+        make: writes so many phantoms into a folder, or finds them there.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Dataset:
     profile: Profile
     rule: str = "auto"
     patients: Path | None = None
+    make: Maker | None = None
 
     @property
     def is_phantom(self) -> bool:
@@ -79,8 +83,8 @@ class Dataset:
     @cached_property
     def index(self) -> pd.DataFrame:
         """One row an image (`siim.load_index`)."""
-        if self.root is None:
-            phantom.write_dataset(self._root, n_images=self.profile.phantom_images, seed=0)
+        if self.root is None and self.make is not None:
+            self.make(self._root, self.profile.phantom_images)
         return siim.load_index(self._root, patients=self.patients)
 
     def at(self, size: int) -> Preprocessed:
@@ -153,8 +157,12 @@ def is_silver(name: str) -> bool:
     return "silver" in name
 
 
-def open_dataset(data: str, profile: Profile, split: str = "auto", patients: str = "") -> Dataset:
+def open_dataset(
+    data: str, profile: Profile, split: str = "auto", patients: str = "", make: Maker | None = None
+) -> Dataset:
     """The data set that the parameters `data`, `split` and `patients` of a notebook name.
+
+    `make` writes the phantom: called with a folder and a number of images before they are first read.
 
     Raises:
         ParameterError: no such folder, map or rule.
@@ -171,7 +179,7 @@ def open_dataset(data: str, profile: Profile, split: str = "auto", patients: str
                 f"patients={patients!r} is no file; give the CSV that maps image ids to NIH file names."
             )
     if data == PHANTOM:
-        return Dataset(PHANTOM, None, _folder(PHANTOM, profile, split), profile, split, chosen)
+        return Dataset(PHANTOM, None, _folder(PHANTOM, profile, split), profile, split, chosen, make)
     root = paths.given(data).resolve()
     if not root.is_dir():
         raise ParameterError(f"data={data!r} is no folder; give {PHANTOM!r} or the folder of a copy of SIIM-ACR.")

@@ -2,13 +2,15 @@
 
 import numpy as np
 
-from pneumo_lib import metrics, records
+from pneumo_lib import metrics
 from pneumo_lib.data.dataset import Subset
 from pneumo_lib.evaluation import postprocessing
 from pneumo_lib.evaluation.postprocessing import Thresholds
 from pneumo_lib.evaluation.sweep_result import METRICS, Counts, SweepResult
 from pneumo_lib.experiments import Experiment
 from pneumo_lib.metrics import Interval
+
+HEADLINE = "chosen on validation"
 
 WITHOUT_REMOVAL = "the pipeline's B-TH, no removal"
 AS_DECK = "chosen on test, as in the deck"
@@ -45,7 +47,7 @@ def compare(
     on_test, deck = result.best("dsc"), postprocessing.deck_thresholds(experiment.image_size, result.rule)
     nothing = Counts(np.zeros_like(result.truth_px), result.truth_px, np.zeros_like(result.truth_px))
     ways = {
-        records.HEADLINE: (*chosen[:2], result.at(*chosen[:2])),
+        HEADLINE: (*chosen[:2], result.at(*chosen[:2])),
         AS_DECK: (*on_test[:2], result.at(*on_test[:2])),
         **({DECK_POINT: (*deck, result.at(*deck))} if deck else {}),
         WITHOUT_REMOVAL: (experiment.binarization_threshold, None, without_removal),

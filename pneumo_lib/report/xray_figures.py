@@ -10,15 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pneumo_lib import workflow
 from pneumo_lib.data.batches import TrainingImages
 from pneumo_lib.data.dataset import Subset
-from pneumo_lib.evaluation import tta
-from pneumo_lib.evaluation.inference import InferenceNetwork
-from pneumo_lib.evaluation.postprocessing import Thresholds
-from pneumo_lib.evaluation.transforms import TRANSFORMS
 from pneumo_lib.report.style import PREDICTED, TRUE, subplots
-from pneumo_lib.runs import Run
 
 
 def batch(part: Subset, label: str, n: int = 6, seed: int = 0, strength: float = 1.0) -> Figure:
@@ -115,40 +109,35 @@ def _row_titles(axes, titles: Sequence[str]) -> None:
 
 
 def tta_side_by_side(
-    run: Run, positions: dict[str, int], transforms: Sequence[str], chosen: Thresholds, label: str
+    images: np.ndarray,
+    truths: np.ndarray,
+    maps: dict[str, dict[str, np.ndarray]],
+    binarization_threshold: float,
+    label: str,
 ) -> Figure:
-    """Test images in rows: original, probability without, with the run's and with all augmentation, and the difference.
+    """Images in rows: original, the probability with each set of transforms, and the last minus the first.
 
     Args:
-        run: whose finished model predicts.
-        positions: title → position in the test part, one row each.
-        transforms: the run's own augmentation.
-        chosen: whose binarization threshold is outlined, small regions included.
+        images, truths: uint8 (N, H, W) and masks of 0 and 1 (N, H, W).
+        maps: title of each image → name of each set → probabilities float32 (H, W); from none to all transforms.
+        binarization_threshold: outlined, small regions included.
         label: what the data are.
     """
-    part = run.dataset.part("test", run.experiment.image_size)
-    model = InferenceNetwork(workflow.model(run))
-    device = next(model.parameters()).device
-    sets = {"none": [], ", ".join(transforms) or "none": transforms, "all seven": list(TRANSFORMS)}
-    figure, axes = subplots(len(positions), len(sets) + 2, figsize=(12, 2.1 * len(positions) + 0.6), squeeze=False)
-    for row, (title, position) in zip(axes, positions.items(), strict=True):
-        image, truth = np.array(part.images[part.rows[position]]), part.masks[part.rows[position]]
-        # The image's own number, so that random transforms do as in the run's predictions.
-        maps = {
-            name: tta.mean_of_batch(model, image[None], names, 0, position, device)[0] for name, names in sets.items()
-        }
+    names = list(next(iter(maps.values())))
+    figure, axes = subplots(len(maps), len(names) + 2, figsize=(12, 2.1 * len(maps) + 0.6), squeeze=False)
+    for row, image, truth, (title, shown_maps) in zip(axes, images, truths, maps.items(), strict=True):
         show_xray(row[0], image, truth=truth)
         row[0].set_ylabel(title, fontsize=9)
-        for axis, probability in zip(row[1:], maps.values(), strict=False):
+        for axis, probability in zip(row[1:], shown_maps.values(), strict=False):
             shown = axis.imshow(probability, cmap="cividis", vmin=0, vmax=1)
-            above = probability > np.float32(chosen.binarization_threshold)
+            above = probability > np.float32(binarization_threshold)
             if above.any() and not above.all():
                 axis.contour(above.astype(float), [0.5], colors=["white"], linewidths=1)
         figure.colorbar(shown, ax=row[-2], shrink=0.8)
-        _difference(figure, row[-1], maps["all seven"] - maps["none"])
+        _difference(figure, row[-1], shown_maps[names[-1]] - shown_maps[names[0]])
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
-    for axis, name in zip(axes[0], ["original, true outline", *sets, "all seven minus none"], strict=True):
+    for axis, name in zip(axes[0], ["original, true outline", *names, f"{names[-1]} minus {names[0]}"], strict=True):
         axis.set_title(name, fontsize=9)
     figure.suptitle(f"Test-time augmentation; white: above B-TH ({label})", fontsize=11)
     return figure

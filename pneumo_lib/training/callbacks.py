@@ -84,10 +84,16 @@ class History(lightning.Callback):
         self._trained = time.perf_counter()
 
     def on_train_epoch_end(self, trainer, pl_module) -> None:
-        values = {name: float(trainer.callback_metrics[name]) for name in VALIDATION}
+        values, summary = (
+            {name: float(trainer.callback_metrics[name]) for name in VALIDATION},
+            pl_module.epoch_summary(),
+        )
+        if trainer.logger:
+            # Lightning itself passes on what the module logs: the validation.
+            trainer.logger.log_metrics(summary, trainer.global_step)
         self.rows.append(
             {"stage": self.stage, "image_size": self.image_size, "epoch": trainer.current_epoch + 1}
-            | pl_module.epoch_summary()
+            | summary
             | values
             | {
                 "averaged": trainer.current_epoch >= trainer.max_epochs - self.averaged_epochs,

@@ -57,7 +57,7 @@ def run(job: Job, model: nn.Module, data: Dataset, machine: TrainerSetup, force:
     progress = Progress(f"{job.experiment.name}, stage {job.number}")
     # The last checkpoint comes after every other callback, so that it holds their state too.
     callbacks = [progress, history, keep, _checkpoint(folder, "last")]
-    trainer = machine.trainer(job.stage.epochs, callbacks, job.path.parent)
+    trainer = machine.trainer(job.stage.epochs, callbacks, job.path)
     _fit(trainer, module, batches, validation, folder.last)
     _take_kept(keep, module, batches, job.stage.epochs)
     scores = trainer.validate(module, validation, verbose=False)[0]

@@ -7,9 +7,11 @@ import resource
 import sys
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 
 import lightning.pytorch as lightning
 import torch
+from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment, TorchElasticEnvironment
 
 from pneumo_lib import hardware as precisions
@@ -28,7 +30,7 @@ class TrainerSetup:
 
     device: "cuda" or "cpu"; local: processes on each node; nodes: how many; rank: this process among all; workers: loader
     processes of each; accumulate: forward passes an optimiser step; launcher: "torchrun", "slurm" or `None`;
-    precision: Lightning's name of it, see `model.precision.choose`.
+    precision: Lightning's name of it, see `hardware.choose_precision`; logger: "none" or "tensorboard".
     """
 
     device: str = "cpu"
@@ -39,9 +41,12 @@ class TrainerSetup:
     accumulate: int = 1
     launcher: str | None = None
     precision: str = precisions.FLOAT32
+    logger: str = "none"
 
     @classmethod
-    def here(cls, workers: int | None = None, accumulate: int = 1, precision: str = "auto") -> "TrainerSetup":
+    def here(
+        cls, workers: int | None = None, accumulate: int = 1, precision: str = "auto", logger: str = "none"
+    ) -> "TrainerSetup":
         """As the environment says; one GPU is used where several are there but nothing started a process for each.
 
         Raises:
@@ -72,6 +77,7 @@ class TrainerSetup:
             accumulate,
             launcher,
             precisions.choose_precision(precision, device),
+            logger,
         )
 
     @property
@@ -106,14 +112,16 @@ class TrainerSetup:
         possible = self.device == "cuda" and self.world == 1 and importlib.util.find_spec("triton") is not None
         return possible and steps >= _STEPS_THAT_PAY_FOR_COMPILING
 
-    def trainer(self, epochs: int, callbacks: list, folder) -> lightning.Trainer:
-        """A trainer for one stage; `folder` is its default place for files."""
+    def trainer(self, epochs: int, callbacks: list, path: Path) -> lightning.Trainer:
+        """A trainer for the stage whose weights go to `path`; all that it writes lies in the same folder."""
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
         # One loader process beside a training CPU is a choice, and so is a small number of steps an epoch.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", module="lightning")
         warnings.filterwarnings("ignore", message=".*srun.*is available.*", module="lightning")
         warnings.filterwarnings("ignore", message=".*exists and is not empty.*", module="lightning")
+        # Only epochs are logged.
+        warnings.filterwarnings("ignore", message=".*smaller than the logging interval.*", module="lightning")
         # The module logs what is already the same on every rank.
         warnings.filterwarnings("ignore", message=".*sync_dist=True.*", module="lightning")
         # Deterministic algorithms would also fill every new tensor before it is written to: 2 to 6 % of a step on a CPU.
@@ -136,13 +144,19 @@ class TrainerSetup:
             callbacks=callbacks,
             deterministic="warn" if self.device == "cuda" else True,
             benchmark=False,
-            logger=False,
+            logger=self._logger(path),
             enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
             use_distributed_sampler=False,
-            default_root_dir=folder,
+            default_root_dir=path.parent,
         )
+
+    def _logger(self, path: Path) -> TensorBoardLogger | bool:
+        if self.logger == "none":
+            return False
+        # A version of its own name is continued by a resumed stage.
+        return TensorBoardLogger(path.parent, "tensorboard", version=path.stem, default_hp_metric=False)
 
     def peak_memory(self) -> float:
         """Most memory held so far, in GB: the GPU's, or this process's."""

@@ -95,6 +95,7 @@ def train(
     initial: InitialWeights | None = None,
     accumulate: int = 1,
     precision: str = "auto",
+    logger: str = "none",
 ) -> TrainingResult:
     """Trains every stage of an experiment; a stage that is finished is not trained again, one that was cut off goes on.
 
@@ -115,6 +116,7 @@ def train(
         precision: "32", "bf16" or "auto", see `model.precision.choose`. A stage that was cut off goes on in the precision
             that it began with or not at all; weights are float32 either way, so that a finished one serves both unless
             another one is asked for by name.
+        logger: "none", or "tensorboard" for the history's losses and scores in `run_dir/tensorboard`. It changes no result.
 
     Raises:
         TrainingError: other settings than those of what is there, no first stage, a loss that is not finite, a full disk,
@@ -126,7 +128,7 @@ def train(
         raise TrainingError(
             f"first_stage={first_stage} does not fit {experiment.name}: it starts from {experiment.starts_from}."
         )
-    machine = TrainerSetup.here(workers, accumulate, precision)
+    machine = TrainerSetup.here(workers, accumulate, precision, logger)
     started = _started_with(experiment, first_stage, initial)
     finished = [first_stage] if first_stage else []
     for number in range(len(finished) + 1, len(experiment.stages) + 1):

@@ -18,7 +18,7 @@ def home(tmp_path, monkeypatch):
 
 
 def test_the_phantom_is_written_once_split_by_patient_and_prepared(home):
-    data = dataset.open_dataset("phantom", SMOKE)
+    data = dataset.open_dataset("phantom", SMOKE, make=phantom.write_dataset)
     assert data.is_phantom and data.label == "phantom data, smoke profile" and data.split_rule == "patient"
     parts = {name: data.part(name, 32) for name in ("train", "validation", "test")}
     assert sum(map(len, parts.values())) == SMOKE.phantom_images
@@ -30,7 +30,7 @@ def test_the_phantom_is_written_once_split_by_patient_and_prepared(home):
         assert positive.tolist() == part.index["positive"].tolist(), "rows, masks and index are in one order"
     by_path = dataset.open_dataset(str(home / "data" / f"phantom-{SMOKE.phantom_images}"), SMOKE)
     assert by_path.is_phantom, "also where the folder is named"
-    again = dataset.open_dataset("phantom", SMOKE)
+    again = dataset.open_dataset("phantom", SMOKE, make=phantom.write_dataset)
     assert again.split.equals(data.split)
 
 

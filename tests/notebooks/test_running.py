@@ -150,6 +150,7 @@ def test_sweep_before_train_says_what_to_run(home):
         ({"force": "yes"}, "neither true nor false"),
         ({"precision": "fp16"}, "auto, 32, bf16"),
         ({"precision": True}, "auto, 32, bf16"),
+        ({"logger": "wandb"}, "none, tensorboard"),
         ({"weights": "resnet"}, "weights"),
         ({"patients": "/no/such/file.csv"}, "is no file"),
     ],

@@ -11,7 +11,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pneumo_lib import training
+from pneumo_lib import parameters, training
+from pneumo_lib.errors import ParameterError
 from pneumo_lib.model import unet, weights
 from pneumo_lib.training import TrainingError
 
@@ -179,3 +180,22 @@ def test_weights_load_into_a_fresh_network(finished):
     with torch.no_grad():
         probability = torch.sigmoid(model(unet.as_input(toy.ToyData().part("validation", 64).images, 3)))
     assert math.isfinite(float(probability.sum()))
+
+
+def test_tensorboard_shows_the_history_and_changes_no_result(tmp_path, finished):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    result = training.train(toy.experiment(), toy.ToyData(), tmp_path, workers=0, logger="tensorboard")
+    for number in (1, 2):
+        assert same_weights(tmp_path / f"stage{number}.safetensors", finished[0] / f"stage{number}.safetensors")
+        events = accumulator.EventAccumulator(str(tmp_path / "tensorboard" / f"stage{number}")).Reload()
+        history = result.history[result.history["stage"] == number]
+        for name in ("train_loss", "learning_rate", "val_loss", "val_dsc"):
+            shown = [event.value for event in events.Scalars(name)]
+            # The last validation is that of the averaged weights; events are float32.
+            assert shown[: len(history)] == pytest.approx(history[name].tolist(), rel=1e-6)
+
+
+def test_a_logger_without_its_package_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(parameters, "find_spec", lambda name: None)
+    with pytest.raises(ParameterError, match=r"pip install 'pneumo-lib\[tensorboard\]'"):
+        parameters.checked_logger("tensorboard")
