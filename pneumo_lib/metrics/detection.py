@@ -115,7 +115,7 @@ def lesions(predicted: np.ndarray, truth: np.ndarray, overlap: float = 0.0) -> L
         overlap: a true component counts as found where more than this share of it is predicted; 0: any pixel.
 
     Returns:
-        Lesions; a predicted component is a false alarm where it holds no true pixel.
+        Lesions; a predicted component is a false positive if it contains no true pixel.
 
     Raises:
         MetricError: shapes differ.
@@ -168,7 +168,7 @@ def _flags(predicted: ArrayLike, positive: ArrayLike) -> tuple[np.ndarray, np.nd
     if predicted.dtype != bool or positive.dtype != bool or predicted.shape != positive.shape:
         raise MetricError(
             f"predicted is {predicted.dtype} {predicted.shape} and positive {positive.dtype} {positive.shape}; "
-            "pass one bool an image in both."
+            "pass one bool per image in both."
         )
     return predicted, positive
 
@@ -178,7 +178,7 @@ def _scored(score: ArrayLike, positive: ArrayLike) -> tuple[np.ndarray, np.ndarr
     if positive.dtype != bool or score.shape != positive.shape or np.isnan(score).any():
         raise MetricError(
             f"score {score.shape} and positive {positive.dtype} {positive.shape} must be one number, not NaN, and one "
-            "bool an image."
+            "bool per image."
         )
     return score, positive
 

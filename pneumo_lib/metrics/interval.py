@@ -1,4 +1,4 @@
-"""A 95 % interval, what it is over, and when there is none: the one meaning of brackets everywhere."""
+"""A 95 % interval, its resampling units and the reason where there is none: the only meaning of brackets."""
 
 from __future__ import annotations  # The library's page in the book shows them as they stand here.
 

@@ -1,4 +1,4 @@
-"""How well a mask covers the true one: DSC, IoU and the stepwise IoU, one value an image."""
+"""How well a mask covers the true one: DSC, IoU and the stepwise IoU, one value per image."""
 
 from __future__ import annotations  # The library's page in the book shows them as they stand here.
 
@@ -9,7 +9,7 @@ from pneumo_lib.errors import MetricError
 
 
 def pixel_counts(predicted: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pixels predicted, true and in both, an image.
+    """Pixels predicted, true and in both, per image.
 
     Args:
         predicted, truth: bool (N, H, W).
@@ -92,17 +92,17 @@ def stepwise_iou_from_counts(
 
 
 def empty_mask_baseline(truth_px: ArrayLike) -> float:
-    """Mean DSC, IoU and stepwise IoU of predicting nothing at all: the share of images without a pneumothorax.
+    """Mean DSC, IoU and stepwise IoU of an empty prediction: the share of images without a pneumothorax.
 
     Args:
-        truth_px: (N,) true pixels an image.
+        truth_px: (N,) true pixels per image.
 
     Raises:
         MetricError: no image.
     """
     truth_px = np.asarray(truth_px)
     if truth_px.size == 0:
-        raise MetricError("truth_px is empty; the blank baseline needs at least one image.")
+        raise MetricError("truth_px is empty; the empty-mask baseline needs at least one image.")
     return float((truth_px == 0).mean())
 
 
@@ -110,7 +110,7 @@ def positive_only(values: np.ndarray, positive: np.ndarray) -> np.ndarray:
     """The values of the images that have a pneumothorax.
 
     Args:
-        values: (N, ...) one row an image.
+        values: (N, ...) one row per image.
         positive: bool (N,).
 
     Returns:
@@ -122,7 +122,7 @@ def positive_only(values: np.ndarray, positive: np.ndarray) -> np.ndarray:
     values, positive = np.asarray(values), np.asarray(positive)
     if positive.dtype != bool or positive.shape != values.shape[:1]:
         raise MetricError(
-            f"positive is {positive.dtype} {positive.shape} for {len(values)} values; pass one bool an image."
+            f"positive is {positive.dtype} {positive.shape} for {len(values)} values; pass one bool per image."
         )
     return values[positive]
 

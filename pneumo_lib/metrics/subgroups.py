@@ -33,7 +33,7 @@ def subgroups(values: ArrayLike, index: pd.DataFrame) -> pd.DataFrame:
     """
     values = np.asarray(values, np.float64)
     if values.shape != (len(index),):
-        raise MetricError(f"values has shape {values.shape} for {len(index)} rows of index; pass one value an image.")
+        raise MetricError(f"values has shape {values.shape} for {len(index)} rows of index; pass one value per image.")
     patients = index["patient_id"].to_numpy() if "patient_id" in index else None
     rows = []
     for attribute, labels in attributes(index).items():

@@ -1,4 +1,4 @@
-"""The patient and the pose: numbers that every structure is built from.
+"""Patient and pose: the parameters of every structure.
 
 Ranges are our choice, after textbook dimensions of the adult chest, unless a source is named.
 """
@@ -16,7 +16,7 @@ SIDES = (-1, 1)
 
 @dataclass(frozen=True)
 class Patient:
-    """What stays the same in all images of one patient; lengths in cm.
+    """Parameters that are the same in all images of one patient; lengths in cm.
 
     Attributes:
         sex: "M" or "F".
@@ -80,7 +80,7 @@ def patient(number: int, seed: int) -> Patient:
 
 @dataclass(frozen=True)
 class Pose:
-    """What differs between images of one patient.
+    """Parameters that differ between the images of one patient.
 
     Attributes:
         position: "PA" (standing, back to the tube) or "AP" (in bed).

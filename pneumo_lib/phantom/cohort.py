@@ -1,4 +1,4 @@
-"""Who is X-rayed and who has a pneumothorax: the phantom's patients, follow-ups, classes and areas.
+"""The phantom's cohort: patients, follow-ups, classes and mask areas.
 
 Everything here is a function of (seed, index) alone, so that a small set is the beginning of a larger one and no worker
 needs to know of another.

@@ -1,4 +1,4 @@
-"""One phantom from its index: the scene, its line integrals on a 1024-pixel grid, and the image that they give."""
+"""One phantom from its index: the scene, its line integrals on a 1024-pixel grid, and the resulting image."""
 
 from dataclasses import dataclass, field
 
@@ -147,11 +147,11 @@ def _texture(r: np.random.Generator) -> np.ndarray:
 
 
 def _collapsed(density: np.ndarray, lung: Lung, r: np.random.Generator) -> np.ndarray:
-    """Relative density of lung and pleural air together where a lung has come off the wall."""
+    """Relative density of lung and pleural air together where a lung has separated from the wall."""
     left = np.sum(lung.visceral**2) / np.sum(lung.radius**2)
     cavity, tissue_left = (pneumothorax.filled(lung.outline(visceral), HALF) for visceral in (False, True))
     ring = cv2.subtract(cavity, tissue_left).astype(np.float32)
-    # The lung's surface is round: beside its outline the air in front of and behind it shows too; and some of the lung
+    # The lung's surface is round: near its outline the air in front of and behind it shows too; and some of the lung
     # lies before and behind the air.
     air = np.maximum(ring, cv2.GaussianBlur(ring, (0, 0), 5)) * np.float32(r.uniform(0.88, 1.0) / 255)
     # Collapsed lung keeps its blood, though flow falls: it gets denser, over its whole half of the chest.
@@ -177,7 +177,7 @@ def bones_and_airways(scene: Scene, share: np.ndarray) -> tuple[np.ndarray, dict
     grid *= np.float32(0.25) + np.float32(0.75) * share
     trachea, segments = tissue.airways(scene.who, scene.where, scene.chest)
     splat_lines(grid, segments)
-    # The focal spot is no point, and the patient breathes: it also hides the sampling of the tubes.
+    # The focal spot has an extent and the patient breathes; this blur also hides the sampling of the tubes.
     return cv2.GaussianBlur(grid, (0, 0), 0.75), labels | {"trachea": trachea}
 
 

@@ -63,7 +63,7 @@ def develop(path: np.ndarray, body: np.ndarray, settings: Exposure, r: np.random
     # OpenCV fills an output array only where the types agree, and says nothing otherwise.
     assert path.dtype == np.float32
     small = cv2.resize(path, (128, 128), interpolation=cv2.INTER_AREA)
-    # Glare of the direct beam beside the patient is what a grid and collimation hold back: cap it.
+    # A grid and collimation hold back the glare of the direct beam next to the patient: cap it.
     direct = np.minimum(np.exp(-np.minimum(small, 12)), 0.25)
     wide = cv2.GaussianBlur(direct, (0, 0), 9, borderType=cv2.BORDER_REFLECT)
     narrow = cv2.GaussianBlur(direct, (0, 0), 3, borderType=cv2.BORDER_REFLECT)
@@ -143,7 +143,7 @@ def collimate(image: np.ndarray, position: str, r: np.random.Generator) -> None:
 
 
 def annotate(image: np.ndarray, position: str, r: np.random.Generator) -> None:
-    """Burn in the side marker and, on portable X-rays, the words beside it, in place."""
+    """Burn in the side marker and, on portable X-rays, the words next to it, in place."""
     right = r.random() < 0.25
     x, y = int(r.uniform(40, 110) if right else r.uniform(890, 970)), int(r.uniform(60, 260))
     size, grey = r.uniform(0.9, 1.5), int(r.uniform(225, 255))
@@ -164,7 +164,7 @@ def annotate(image: np.ndarray, position: str, r: np.random.Generator) -> None:
 
 
 def _stamp(image: np.ndarray, letter: str, initials: str, centre, size: float, grey: int, turn: float) -> None:
-    """A lead letter, turned by some degrees, with the radiographer's initials below it."""
+    """A lead letter, turned by a few degrees, with the radiographer's initials below it."""
     font, side = cv2.FONT_HERSHEY_SIMPLEX, 128
     patch: np.ndarray = np.zeros((side, side), np.uint8)
     (wide, high), _ = cv2.getTextSize(letter, font, size, 3)

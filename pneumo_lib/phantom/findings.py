@@ -1,4 +1,4 @@
-"""What else X-rays show: opacities, effusions, and the two mimics of a pleural line, skin folds and bullae.
+"""Other findings: opacities, effusions, and the two mimics of a pleural line, skin folds and bullae.
 
 Shares of the images are our choice.
 """
@@ -14,7 +14,7 @@ from pneumo_lib.phantom.pneumothorax import ANGLES, Lung
 
 
 def choose_devices(who: Patient, where: Pose, positive: bool, r: np.random.Generator) -> tuple[str, ...]:
-    """Names of the devices in one image; a chest tube is far more frequent beside a pneumothorax, but no proof of it."""
+    """Names of the devices in one image; a chest tube is far more frequent with a pneumothorax, but occurs without one."""
     bed = where.position == "AP"
     old = who.age_years > 45
     chances = {
@@ -250,7 +250,7 @@ def fluid(found: Findings, where: Pose, chest: Chest) -> np.ndarray | None:
 
 
 def segments(found: Findings, where: Pose) -> np.ndarray:
-    """The bulla's wall and the skin folds as segments for `projection.splat_lines`."""
+    """The bulla's wall and the skin folds as segments for `geometry.splat_lines`."""
     parts = [np.zeros((0, 6))]
     scale = where.view.scale
     if found.bulla:

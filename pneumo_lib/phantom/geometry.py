@@ -3,7 +3,7 @@
 Patient coordinates: x to the patient's left (right in the image), y down, z towards the front; the origin lies in the
 midline at the height of the lung apices. A structure is a cloud of small volumes; each adds volume x attenuation /
 pixel area to the pixels that its ray meets. That is the line integral itself, so thin shells get bright edges and a rib
-seen end-on along the lateral wall gets denser, without being told to.
+seen end-on along the lateral wall becomes denser as a consequence.
 """
 
 from dataclasses import dataclass

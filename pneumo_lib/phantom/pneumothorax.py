@@ -1,4 +1,4 @@
-"""Pleural air: where the visceral pleura lies off the chest wall, with a given projected area.
+"""Pleural air: the visceral pleura separated from the chest wall, with a given projected area.
 
 The lung's outline is described in polar coordinates about a point near its hilum. A pneumothorax moves the outline
 inwards by a gap that depends on the angle; the ring between the old and the new outline is the mask, exact by
@@ -35,7 +35,7 @@ class Lung:
 
     @property
     def collapsed(self) -> bool:
-        """Whether pleural air lies beside this lung."""
+        """Whether there is pleural air next to this lung."""
         return self.visceral is not self.radius
 
     def outline(self, visceral: bool = False) -> np.ndarray:
@@ -81,7 +81,7 @@ PROFILES = {
 
 
 def kind_of(area_px: float, r: np.random.Generator) -> str:
-    """A plausible kind for an area: small ones lie at the apex, the largest strip the whole lung."""
+    """A plausible kind for an area: small ones are at the apex, the largest surround the whole lung."""
     if area_px > 30_000:
         return "complete"
     if area_px > 11_000:

@@ -66,7 +66,7 @@ def add_ribs(tubes: Tubes, who: Patient, where: Pose, chest: Chest) -> dict[str,
     tall *= np.where(first, 1.25, 1.0) * (0.68 if who.sex == "M" else 0.60) * who.height / 24
     # Towards the cartilage the cortex thins and fades.
     density = 0.46 * who.bone * np.clip((1.01 - t) / 0.2, 0, 1) * (1 - 0.35 * t) * np.clip(t / 0.06, 0, 1)
-    # Seen along its length at the side, a rib is no solid bar: marrow and gaps thin it out.
+    # Seen along its length at the side, a rib is not a solid bar: marrow and gaps make it less dense.
     density = density * (1 - 0.78 * np.exp(-(((t - 0.6) / 0.22) ** 2)))
     density = density * r.normal(1, 0.08, (24, 1)) * np.where(first, 0.22, 1.0)
     rows = np.concatenate(

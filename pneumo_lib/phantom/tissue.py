@@ -115,7 +115,7 @@ def mediastinum(who: Patient, where: Pose, chest: Chest) -> np.ndarray:
 
 
 def cavity(who: Patient, where: Pose, chest: Chest) -> np.ndarray:
-    """Depth of the thoracic cavity in cm, float32 (512, 512), as if it went on below the diaphragm."""
+    """Depth of the thoracic cavity in cm, float32 (512, 512), as if it continued below the diaphragm."""
     outline = where.view.pixels(np.concatenate([chest.wall[0], chest.wall[1][::-1]]))
     profile = rounded(outline, 0.34 * who.half_width * where.view.scale, HALF)
     y = (np.arange(HALF) * 2 - where.view.centre[1]) / where.view.scale / who.height * 24
@@ -205,7 +205,7 @@ def remove_gas(total: np.ndarray, where: Pose, chest: Chest, index: int, seed: i
 MOST_VESSELS = 12_000
 
 DOTS = 20
-"""Vessels seen end-on beside each hilum."""
+"""Vessels seen end-on next to each hilum."""
 
 CROSSED = 4
 """Short segments that cross to draw one dot round."""
@@ -274,7 +274,7 @@ def _end_on(r: np.random.Generator) -> np.ndarray:
 
 
 def tree(lung: Lung, scale: float, seed: int, attenuation: float) -> np.ndarray:
-    """One lung's vessels as segments for `projection.splat_lines` in pixels at 1024.
+    """One lung's vessels as segments for `geometry.splat_lines` in pixels at 1024.
 
     Args:
         scale: pixels per cm of an adult; smaller for a child's lung.

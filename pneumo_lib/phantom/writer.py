@@ -87,7 +87,7 @@ def _jpeg(image: np.ndarray) -> bytes:
 
 
 VERSION = 3
-"""Raised whenever the same seed gives other pixels."""
+"""Version of the generator; raised whenever the same seed gives other pixels."""
 
 CHUNK = 16
 """Images per task of a worker process."""
@@ -119,7 +119,7 @@ def write_dataset(
         - `dicom-images-train/<study>/<series>/<sop>.dcm`,
         - `train-rle.csv` with the columns `ImageId` and ` EncodedPixels` (-1 where there is no pneumothorax),
         - `patients.csv` with `Kaggle_ID` and `NIH_ID` (`<patient>_<follow-up>.png`), as the public map of the real set,
-        - `dataset.json`, written last: the set is complete. A second call then returns at once; a killed call goes on
+        - `dataset.json`, written last: the set is complete. A second call then returns at once; an interrupted call resumes
           where it stopped.
 
     Raises:
@@ -240,7 +240,7 @@ def _table(rows: list[tuple[str, str, str]], quirks: bool) -> str:
 
 
 def _split(code: str) -> list[str]:
-    """The code in two rows whose union is the mask, or as it is where it is too short."""
+    """The encoding in two rows whose union is the mask; unchanged if it is too short."""
     numbers = code.split()
     if len(numbers) < 8:
         return [code]

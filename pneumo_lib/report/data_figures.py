@@ -1,4 +1,4 @@
-"""Pictures of a data set: samples, who and how much is in it, and its grey levels beside those of real X-rays."""
+"""Figures of a data set: samples, composition, and its grey levels next to those of real X-rays."""
 
 from collections.abc import Iterable
 
@@ -87,7 +87,7 @@ def overview(index: pd.DataFrame, label: str) -> Figure:
 
 
 def beside_real(index: pd.DataFrame, images: np.ndarray, label: str) -> Figure:
-    """Mask areas and grey levels of a data set beside those of real X-rays; of these there are numbers only.
+    """Mask areas and grey levels of a data set next to those of real X-rays, which are given as numbers only.
 
     Args:
         index: as `siim.load_index` gives it.

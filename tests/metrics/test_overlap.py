@@ -102,7 +102,7 @@ def test_blank_baseline_is_the_mean_of_predicting_nothing():
 def test_positive_only():
     values, positive = np.array([[1, 2], [3, 4], [5, 6]]), np.array([True, False, True])
     assert metrics.positive_only(values, positive).tolist() == [[1, 2], [5, 6]]
-    with pytest.raises(MetricError, match="one bool an image"):
+    with pytest.raises(MetricError, match="one bool per image"):
         metrics.positive_only(values, positive.astype(int))
 
 
