@@ -64,6 +64,7 @@ notebooks: .venv/installed  ## make notebooks/*.ipynb from their sources, notebo
 
 results: .venv/installed  ## publish the records of the demo runs in results/ and in the README
 	$(BIN)/pneumo publish runs/phantom-demo results/phantom-demo
+	PYTHONPATH=book/_ext $(BIN)/python -m pneumo_book.notebook_pages runs/phantom-demo results/phantom-demo
 	PYTHONPATH=book/_ext $(BIN)/python -m pneumo_book.readme
 
 think: .venv/installed  ## train exp4 on phantoms and write the data of two of the book's interactive pages (five minutes)

@@ -1,14 +1,18 @@
 """What the book's pages are made of, without building the book."""
 
+import base64
 import importlib.util
+import io
 import json
 import re
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 from pneumo_book import (
     blocks,
@@ -193,6 +197,40 @@ def test_notebook_page_has_its_own_title_and_no_progress(tmp_path):
     made = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     assert made.cells[0].source.startswith("# exp1: train\n")
     assert sample.PROGRESS not in (tmp_path / "out.ipynb").read_text()
+
+
+def test_committed_notebooks_are_small_and_shown_where_there_are_no_others(runs, home, monkeypatch):
+    kept = notebook_pages.keep(runs, home / "results" / "phantom-demo")
+    assert len(kept) == 1 + 3 * len(experiments.EXPERIMENTS)
+    assert kept[0].relative_to(home / "results" / "phantom-demo").as_posix() == "data.ipynb"
+    monkeypatch.delenv("PNEUMO_RECORDS")
+    extension._notebooks(home / "pages")
+    made = {path.relative_to(home / "pages").as_posix() for path in (home / "pages").rglob("*.*")}
+    assert made == {
+        "data.ipynb",
+        *(f"{name}/{step}.ipynb" for name in experiments.EXPERIMENTS for step in extension.STEPS),
+    }
+
+
+def test_notebooks_with_patients_are_not_kept(runs, home):
+    path = runs / "exp1" / "seed0" / "record.json"
+    path.write_text(path.read_text().replace('"synthetic": true', '"synthetic": false'))
+    with pytest.raises(RecordError, match="never committed"):
+        notebook_pages.keep(runs, home / "results")
+    assert not list((home / "results").rglob("*.ipynb"))
+
+
+def test_slim_pictures_are_smaller_and_look_the_same(tmp_path):
+    ramp = np.tile(np.linspace(0, 255, 400).astype(np.uint8), (300, 1))
+    noisy = np.stack([ramp] * 3, axis=-1) + np.random.default_rng(0).integers(0, 3, (300, 400, 3)).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noisy).save(file, "PNG")
+    before = base64.b64encode(file.getvalue()).decode()
+    after = notebook_pages.slim(before)
+    seen = np.asarray(Image.open(io.BytesIO(base64.b64decode(after))).convert("RGB"), int)
+    # 128 of 256 greys: neighbouring ones become one, and the noise of 2 on top.
+    assert len(after) < len(before) / 2 and np.abs(seen - noisy)[:, :390].max() < 10
+    assert notebook_pages.slim(after) == after or len(notebook_pages.slim(after)) < len(after)
 
 
 def test_notebook_figures_have_alternative_text(tmp_path):

@@ -7,7 +7,7 @@ import pandas as pd
 import yaml
 
 from pneumo_book import comparison, launch, markdown
-from pneumo_lib import experiments, records
+from pneumo_lib import experiments, paths, records
 from pneumo_lib import published as paper
 from pneumo_lib.evaluation import scores
 from pneumo_lib.records import Record
@@ -53,8 +53,8 @@ def pages(sets: dict[str, list[Record]], folder: Path) -> dict[str, str]:
 
 def _executed(name: str) -> bool:
     """Whether the book shows the executed notebooks of the experiment."""
-    runs = comparison.run_folder()
-    return runs is not None and any(runs.glob(f"{name}/seed*/test.ipynb"))
+    places = [place for place in (comparison.run_folder(), paths.home() / "results") if place]
+    return any(any(place.rglob(f"{name}/seed*/test.ipynb")) for place in places)
 
 
 def _pipeline(name: str, before: str | None) -> str:

@@ -22,7 +22,7 @@ from sphinx.errors import ExtensionError
 import pneumo_lib
 from pneumo_book import blocks, comparison, experiment_pages, launch, logo, notebook_pages
 from pneumo_book.markdown import command
-from pneumo_lib import atomic
+from pneumo_lib import atomic, paths
 from pneumo_lib import records as record_files
 from pneumo_lib.data.dataset import PHANTOM
 from pneumo_lib.errors import PneumoError
@@ -30,6 +30,8 @@ from pneumo_lib.experiments import EXPERIMENTS
 from pneumo_lib.records import Record
 
 STEPS = ("train", "sweep", "test")
+COMMITTED = f"{PHANTOM}-demo"
+"""The folder of results/ with the notebooks that the book shows where there are no others: phantoms, never patients."""
 SMALLEST_PT = 9.0
 COLUMN_INCHES = 7.15
 """Width of the column of text on a wide screen: 686 CSS pixels, of which 96 are an inch."""
@@ -122,14 +124,15 @@ def update(path: Path, text: str) -> None:
 
 
 def _notebooks(folder: Path) -> None:
-    runs = comparison.run_folder()
+    # One's own runs come first; what is missing there is taken from those that are committed.
+    places = [place for place in (comparison.run_folder(), paths.home() / "results" / COMMITTED) if place]
     names = {"data": ("data.ipynb", "The data of these runs")}
     for experiment in EXPERIMENTS:
         for step in STEPS:
             names[f"{experiment}/{step}"] = (f"{experiment}/seed*/{step}.ipynb", f"{experiment}: {step}")
     for name, (pattern, title) in names.items():
         made, missing = folder / f"{name}.ipynb", folder / f"{name}.md"
-        executed = min(runs.glob(pattern), default=None) if runs else None
+        executed = next((found for place in places if (found := min(place.glob(pattern), default=None))), None)
         if executed:
             missing.unlink(missing_ok=True)
             since = max(executed.stat().st_mtime, Path(notebook_pages.__file__).stat().st_mtime)

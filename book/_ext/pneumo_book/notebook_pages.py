@@ -1,13 +1,22 @@
-"""An executed notebook as a page of the book: `python -m pneumo_book.notebook_pages in.ipynb out.ipynb "exp4: train"`."""
+"""Executed notebooks as pages of the book, and their slim copies that are committed with the records.
 
+python -m pneumo_book.notebook_pages runs/phantom-demo results/phantom-demo
+"""
+
+import base64
 import importlib
+import io
+import json
 import re
+import sys
 from pathlib import Path
 
 import nbformat
+from PIL import Image
 
 from pneumo_book.markdown import typeset
 from pneumo_lib import atomic
+from pneumo_lib.errors import RecordError
 
 # The library's modules whose functions draw what notebooks show.
 _DRAWING = ("xray_figures", "sweep_figures", "data_figures", "score_figures")
@@ -58,3 +67,52 @@ def alternative(source: str, above: str) -> str:
         drawn_by = getattr(importlib.import_module(f"pneumo_lib.report.{module}"), function)
         text = drawn_by.__doc__.partition("\n")[0]
     return re.sub(r"[*`\[\]]", "", re.split(r"(?<=\.) ", text, maxsplit=1)[0]) or "Figure of this notebook."
+
+
+def keep(runs: Path, results: Path) -> list[Path]:
+    """Copies the executed notebooks of the first seed of every run, with small pictures; returns what was written.
+
+    Raises:
+        RecordError: no run, or X-rays of patients, whose pictures are never committed.
+    """
+    found = list(runs.rglob("record.json"))
+    if not found or not all(json.loads(path.read_text(encoding="utf-8"))["synthetic"] for path in found):
+        raise RecordError(f"{runs} has no run on phantoms alone; pictures of patients are never committed.")
+    written = []
+    for step in ("data", "train", "sweep", "test"):
+        pattern = "data.ipynb" if step == "data" else f"*/seed0/{step}.ipynb"
+        for notebook in sorted(runs.glob(pattern)):
+            target = results / notebook.relative_to(runs)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _write_slim(notebook, target)
+            written.append(target)
+    return written
+
+
+def _write_slim(notebook: Path, target: Path) -> None:
+    content = nbformat.read(notebook, as_version=4)
+    for cell in content.cells:
+        for output in cell.get("outputs", []):
+            if "image/png" in (data := output.get("data", {})):
+                data["image/png"] = slim(data["image/png"])
+    # papermill's own notes name this machine's folders.
+    content.metadata.pop("papermill", None)
+    with atomic.replacing(target) as temporary:
+        nbformat.write(content, temporary)
+
+
+def slim(picture: str) -> str:
+    """A PNG in base64 with 128 colours, or as it was where that is no smaller."""
+    file = io.BytesIO()
+    Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGB").quantize(128).save(file, "PNG", optimize=True)
+    small = base64.b64encode(file.getvalue()).decode()
+    return min(small, picture, key=len)
+
+
+def main() -> None:
+    for path in keep(*map(Path, sys.argv[1:3])):
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
