@@ -1,6 +1,6 @@
 // The explorer: two thresholds turn probability maps into masks, as pneumo_lib.evaluation.sweep does.
 (() => {
-  const root = document.getElementById("threshold-explorer");
+  const root = document.getElementById("explorer-root");
   const data = window.pneumoBundle;
   if (!root || !data) return;
 
@@ -73,11 +73,14 @@
   let current = 0;
 
   const chooser = $("images");
+  let kindBefore = null;
   cases.forEach((one, position) => {
+    const kindNow = one.truthPixels ? "with a pneumothorax" : "without a pneumothorax";
+    if (kindNow !== kindBefore) chooser.append(Object.assign(document.createElement("span"), { className: "explorer-group", textContent: kindNow }));
+    kindBefore = kindNow;
     const label = document.createElement("label");
     const input = Object.assign(document.createElement("input"), { type: "radio", name: "explorer-image", value: position, checked: position === 0 });
-    const kind = one.truthPixels ? "with a pneumothorax" : "without";
-    input.setAttribute("aria-label", `image ${position + 1}, ${kind}`);
+    input.setAttribute("aria-label", `image ${position + 1}, ${kindNow}`);
     const canvas = document.createElement("canvas");
     paint(canvas, one, null);
     label.append(input, canvas);
@@ -102,6 +105,23 @@
       <rect class="one" x="${at - 5}" y="${py(own) - 5}" width="10" height="10"/><circle class="all" cx="${at}" cy="${py(data.mean[r][b])}" r="6"/>`;
   }
 
+  // The mean alone, on an axis from its lowest to its highest value at any pair of thresholds, and the baseline.
+  const values = [...data.mean.flat(), data.blank];
+  const low = Math.min(...values), high = Math.max(...values, low + 0.01);
+  const ZOOMED = 200;
+  const zy = (score) => TOP + ((high - score) / (high - low)) * (ZOOMED - TOP - BOTTOM);
+  function zoom(b, r) {
+    const ticks = [low, (low + high) / 2, high].map((score) =>
+      `<line class="grid" x1="${LEFT}" x2="${W - RIGHT}" y1="${zy(score)}" y2="${zy(score)}"/><text x="${LEFT - 6}" y="${zy(score) + 5}" text-anchor="end">${score.toFixed(2)}</text>`).join("");
+    const marks = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9].map((t) => `<text x="${px(t)}" y="${ZOOMED - BOTTOM + 20}" text-anchor="middle">${t}</text>`).join("");
+    const path = data.mean[r].map((value, k) => `${k ? "L" : "M"}${px(data.thresholds[k]).toFixed(1)},${zy(value).toFixed(1)}`).join("");
+    const at = px(data.thresholds[b]);
+    $("zoom").innerHTML = `${ticks}${marks}<text x="${(W + LEFT) / 2}" y="${ZOOMED - 2}" text-anchor="middle">B-TH</text>
+      <line class="blank" x1="${LEFT}" x2="${W - RIGHT}" y1="${zy(data.blank)}" y2="${zy(data.blank)}"/>
+      <line class="cursor" x1="${at}" x2="${at}" y1="${TOP}" y2="${ZOOMED - BOTTOM}"/>
+      <path class="all" d="${path}"/><circle class="all" cx="${at}" cy="${zy(data.mean[r][b])}" r="6"/>`;
+  }
+
   function show() {
     const b = Number(slider.b.value), r = Number(slider.r.value), one = cases[current];
     const found = predict(one, b, data.removal[r]);
@@ -117,6 +137,7 @@
     };
     for (const [name, value] of Object.entries(values)) $(name).textContent = value;
     curve(b, r, one, found.dsc);
+    zoom(b, r);
   }
 
   const nearest = (values, wanted) => values.reduce((best, value, i) => (Math.abs(value - wanted) < Math.abs(values[best] - wanted) ? i : best), 0);

@@ -1,6 +1,6 @@
 // The quiz: says whether a chosen option is right, opens its explanation and counts. First choices count.
 (() => {
-  const root = document.getElementById("quiz");
+  const root = document.getElementById("quiz-questions");
   if (!root) return;
 
   const score = root.querySelector('[data-is="score"]'), asked = [...root.querySelectorAll("fieldset")];

@@ -32,13 +32,13 @@ def bundle(site):
 
 
 def _shown(page, name: str) -> str:
-    return page.locator(f"#threshold-explorer [data-is={name}]").inner_text()
+    return page.locator(f"#explorer-root [data-is={name}]").inner_text()
 
 
 def _set(page, image: int, b: int, r: int) -> None:
     page.evaluate(
         """([image, b, r]) => {
-            const root = document.getElementById("threshold-explorer");
+            const root = document.getElementById("explorer-root");
             root.querySelectorAll("[data-is=images] input")[image].click();
             for (const [name, value] of [["bth", b], ["rth", r]]) {
                 const slider = root.querySelector(`[data-is=${name}]`);
@@ -68,7 +68,7 @@ def test_paints_what_the_library_keeps(page, sample, bundle):
     _set(page, 0, 300, 1)
     painted = page.evaluate(
         """() => {
-            const canvas = document.querySelector("#threshold-explorer [data-is=picture]");
+            const canvas = document.querySelector("#explorer-root [data-is=picture]");
             return [...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data];
         }"""
     )
@@ -84,23 +84,23 @@ def test_paints_what_the_library_keeps(page, sample, bundle):
 
 def test_works_with_the_keyboard(page, bundle):
     _set(page, 0, 300, 1)
-    page.locator("#threshold-explorer [data-is=bth]").focus()
+    page.locator("#explorer-root [data-is=bth]").focus()
     page.keyboard.press("ArrowRight")
     assert _shown(page, "bth-value") == f"{bundle['thresholds'][301]:.3f}"
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowRight")
     assert _shown(page, "rth-value") == "128 pixels"
     before = page.url
-    page.locator("#threshold-explorer [data-is=images] input").first.focus()
+    page.locator("#explorer-root [data-is=images] input").first.focus()
     page.keyboard.press("ArrowRight")
-    assert page.locator("#threshold-explorer [data-is=images] input").nth(1).is_checked()
+    assert page.locator("#explorer-root [data-is=images] input").nth(1).is_checked()
     assert page.url == before
 
 
 def test_jumps_to_the_chosen_and_the_decks_pair(page, bundle):
-    page.locator("#threshold-explorer [data-is=to-deck]").click()
+    page.locator("#explorer-root [data-is=to-deck]").click()
     assert _shown(page, "bth-value") == f"{bundle['deck'][0]:.3f}"
-    page.locator("#threshold-explorer [data-is=to-chosen]").click()
+    page.locator("#explorer-root [data-is=to-chosen]").click()
     assert _shown(page, "bth-value") == f"{bundle['chosen'][0]:.3f}"
 
 

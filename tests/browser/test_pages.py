@@ -41,11 +41,13 @@ def visits(browser, site):
         found[name] = seen | page.evaluate(
             """() => {
                 const images = [...document.querySelectorAll("article img")];
+                const ids = [...document.querySelectorAll("article [id]")].map((one) => one.id);
                 const headings = [...document.querySelectorAll("article :is(h1, h2, h3, h4)")];
                 return {
                     text: document.querySelector("article").innerText,
                     broken: images.filter((one) => one.complete && !one.naturalWidth).map((one) => one.src),
                     silent: images.filter((one) => !one.alt.trim()).map((one) => one.src),
+                    twice: ids.filter((id, k) => ids.indexOf(id) < k),
                     levels: headings.map((one) => +one.tagName[1]),
                 };
             }"""
@@ -78,6 +80,11 @@ def test_no_page_shows_debris(visits):
 
 def test_figures_have_alternative_text(visits):
     assert not {name: one["silent"] for name, one in visits.items() if one["silent"]}
+
+
+def test_no_name_of_an_element_stands_twice_on_a_page(visits):
+    """A heading is an anchor, which a script's element of the same name would be hidden behind."""
+    assert not {name: one["twice"] for name, one in visits.items() if one["twice"]}
 
 
 def test_headings_are_in_order(visits):

@@ -49,7 +49,7 @@ def render(chapters: list[Chapter]) -> str:
         "<noscript><p>Right answers are counted where JavaScript runs; without it, open the answers.</p></noscript>"
     )
     script = '<script src="../../_static/quiz.js"></script>'
-    return f'<div id="quiz" class="think">\n{"".join(parts)}{status}\n{closing}\n</div>\n{script}\n'
+    return f'<div id="quiz-questions" class="think">\n{"".join(parts)}{status}\n{closing}\n</div>\n{script}\n'
 
 
 def _chapter(number: int, chapter: Chapter) -> str:
