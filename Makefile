@@ -48,7 +48,7 @@ graph: .venv/installed  ## what would be run, and why
 	$(BIN)/python -m snakemake book --dry-run $(OPTIONS)
 
 test: .venv/installed  ## run the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed  ## check style and types, and that notebooks and their sources agree
 	$(BIN)/ruff check .

@@ -120,7 +120,8 @@ def read_map(path: Path) -> dict[str, str]:
         raise SiimError(f"The map of patients cannot be used: {error}") from error
     if not _is_map(cells):
         raise SiimError(f"{path} is no map of patients: its first line must name the columns Kaggle_ID and NIH_ID.")
-    header, names = _header(cells), {}
+    header = _header(cells)
+    names: dict[str, str] = {}
     columns = cells.iloc[1:, [header.index("kaggle_id"), header.index("nih_id")]]
     for image_id, name in columns.itertuples(index=False):
         stem = _FILE_ENDING.sub("", name.strip())

@@ -95,11 +95,16 @@ class Store:
 
     def append(self, images: np.ndarray, masks: np.ndarray, skipped: list[list[str]]) -> None:
         """Writes one chunk, then its line in the journal."""
-        chunk = {"rows": len(images), "images": zlib.crc32(images), "masks": zlib.crc32(masks), "skipped": skipped}
+        chunk = {
+            "rows": len(images),
+            "images": zlib.crc32(images.data),
+            "masks": zlib.crc32(masks.data),
+            "skipped": skipped,
+        }
         try:
             for name, array in zip(ARRAYS, (images, masks), strict=True):
                 with self._file(name).open("ab") as file:
-                    file.write(memoryview(array).cast("B") if array.size else b"")
+                    file.write(array.data.cast("B") if array.size else b"")
             with self.journal.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(chunk) + "\n")
         except OSError as error:
@@ -232,6 +237,8 @@ def open_array(path: Path, shape: tuple[int, int, int]) -> np.ndarray:
 def check_array(path: Path, state: tuple[int, int]) -> None:
     """Compares an array file with its checksums; remembered for the file's size and time of change."""
     manifest, first = read_manifest(path.parent), 0
+    if manifest is None:
+        raise PreprocessingError(f"{path.parent} is not complete; delete the folder and prepare it again.")
     jobs = []
     for chunk in manifest["chunks"]:
         jobs.append((first, chunk["rows"], chunk[path.stem]))

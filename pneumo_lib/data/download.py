@@ -203,7 +203,7 @@ def _run(command: list[str]) -> tuple[int, str]:
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0
     ) as process:
-        while piece := process.stdout.read(4096):
+        while process.stdout and (piece := process.stdout.read(4096)):
             sys.stderr.write(piece.decode(errors="replace"))
             tail = (tail + piece)[-4096:]
     return process.returncode, tail.decode(errors="replace")

@@ -101,10 +101,10 @@ def curve(areas: Sequence[np.ndarray], removal_thresholds: Sequence[int] = REMOV
     return pd.DataFrame(rows)
 
 
-def histogram(areas: Sequence[np.ndarray], edges: Sequence[float]) -> pd.DataFrame:
+def histogram(areas: Sequence[np.ndarray], edges: Sequence[float] | np.ndarray) -> pd.DataFrame:
     """How many components lie between neighbouring edges: columns `from_px` (included), `to_px` and `components`."""
-    counts, edges = np.histogram(np.concatenate(list(areas)), edges)
-    return pd.DataFrame({"from_px": edges[:-1], "to_px": edges[1:], "components": counts})
+    counts, limits = np.histogram(np.concatenate(list(areas)), np.asarray(edges))
+    return pd.DataFrame({"from_px": limits[:-1], "to_px": limits[1:], "components": counts})
 
 
 def baseline_error(baseline: float, images: int) -> float:

@@ -51,7 +51,7 @@ def write(
         raise SubmissionError(f"{path} exists; remove it or choose another name.")
     ids = [str(i) for i in ids]
     order = _order(ids, sample)
-    rows = {}
+    rows: dict[str, str] = {}
     masks = iter(masks)
     for image_id in ids:
         mask = next(masks, None)

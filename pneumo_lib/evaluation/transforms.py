@@ -25,20 +25,23 @@ class Warp:
         """there: (H, W, 2), read by the warped image. back: its inverse. votes: bool (H, W), where `back` holds."""
         self.there, self.back = there, back
         # Next to the edge a pixel may be interpolated from one that shows mirrored content; it does not vote either.
-        source = cv2.remap(
-            _inside(there).astype(np.float32), back, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
+        source = _read_at(_inside(there).astype(np.float32), back)
         shown = _inside(back) & (source > 0.999)
         self.votes = shown if votes is None else shown & votes
 
     def forward(self, image: np.ndarray) -> np.ndarray:
         """The warped image; beyond the source's edge it is mirrored."""
-        return cv2.remap(image, self.there, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        return _read_at(image, self.there, cv2.BORDER_REFLECT_101)
 
     def backward(self, probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities (H, W) back at their places, and bool (H, W): where the warped image showed the pixel."""
-        back = cv2.remap(probability, self.back, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return back, self.votes
+        return _read_at(probability, self.back), self.votes
+
+
+def _read_at(image: np.ndarray, where: np.ndarray, border: int = cv2.BORDER_REPLICATE) -> np.ndarray:
+    """The image (H, W, ...) at the (x, y) of `where` (H, W, 2), interpolated linearly."""
+    # OpenCV's own types do not know that there is no second map where the first holds both coordinates.
+    return cv2.remap(image, where, None, cv2.INTER_LINEAR, borderMode=border)  # type: ignore[call-overload]
 
 
 def grid(height: int, width: int) -> np.ndarray:
@@ -56,7 +59,7 @@ def inverse(there: np.ndarray) -> Warp:
     displacement = there - here
     back = here.copy()
     for _ in range(ITERATIONS):
-        moved = cv2.remap(displacement, back, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        moved = _read_at(displacement, back)
         step = here - moved - back
         back += step
         if max(step.max(), -step.min()) < CONVERGED_PX:

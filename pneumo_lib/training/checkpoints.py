@@ -25,8 +25,9 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except (OSError, WriteError) as error:
         cause = error.__cause__ if isinstance(error, WriteError) else error
+        reason = getattr(cause, "strerror", None) or cause
         raise TrainingError(
-            f"{paths.shown(path)} could not be written ({cause.strerror or cause}); the last good checkpoint is kept: make "
+            f"{paths.shown(path)} could not be written ({reason}); the last good checkpoint is kept: make "
             "room and start again, it goes on from there."
         ) from error
 

@@ -52,6 +52,8 @@ class TrainerSetup:
         Raises:
             TrainingError: Slurm was not told how many tasks a node.
         """
+        # Not by Lightning's environments: they do not say how many processes a node has, and Slurm's counts the tasks of
+        # the whole job, not of the step.
         device = "cuda" if torch.cuda.is_available() else "cpu"
         launcher, rank, world, local = None, 0, 1, 1
         if "TORCHELASTIC_RUN_ID" in os.environ:

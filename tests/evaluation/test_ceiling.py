@@ -94,7 +94,6 @@ def _assert_known(row: pd.Series, dsc: float, stepwise_iou: float, positive_dsc:
     assert row["erased"] == pytest.approx(erased, abs=5.1e-4)
 
 
-@pytest.mark.slow
 def test_known_ceilings_of_the_challenge(challenge):
     # Known from an independent script over the same annotations.
     found = ceiling.table(challenge, removal_thresholds=[1024, 2048, 3072, 4096])
