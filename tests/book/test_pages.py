@@ -199,6 +199,12 @@ def test_notebook_page_has_its_own_title_and_no_progress(tmp_path):
     assert sample.PROGRESS not in (tmp_path / "out.ipynb").read_text()
 
 
+def test_the_registry_can_be_downloaded_as_a_table():
+    table = pd.read_csv(io.StringIO(reference.registry_csv()), index_col="setting")
+    assert list(table.columns) == ["meaning", "source", *experiments.EXPERIMENTS]
+    assert table.loc["plateau_patience", "exp4"] == "5" and table.loc["averaged_epochs", "source"].startswith("deck")
+
+
 def test_committed_notebooks_are_small_and_shown_where_there_are_no_others(runs, home, monkeypatch):
     kept = notebook_pages.keep(runs, home / "results" / "phantom-demo")
     assert len(kept) == 1 + 3 * len(experiments.EXPERIMENTS)

@@ -20,7 +20,7 @@ from matplotlib.text import Text
 from sphinx.errors import ExtensionError
 
 import pneumo_lib
-from pneumo_book import blocks, comparison, experiment_pages, launch, logo, notebook_pages
+from pneumo_book import blocks, comparison, experiment_pages, launch, logo, notebook_pages, reference
 from pneumo_book.markdown import command
 from pneumo_lib import atomic, paths
 from pneumo_lib import records as record_files
@@ -111,6 +111,7 @@ def write(book: Path) -> None:
     _notebooks(book / "runs")
     _galleries(book / "generated" / "figures", sets)
     _explorer(book, sets)
+    update(book / "generated" / "registry.csv", reference.registry_csv())
     for name, text in logo.files().items():
         update(book / "generated" / "static" / name, text)
     _figures(book / "generated" / "figures", sets, silver_sets)

@@ -126,3 +126,12 @@ def _cost(record: Record) -> dict:
         "torch": record.values["environment"]["packages"]["torch"],
         "commit": record.values["environment"]["commit"] or "–",
     }
+
+
+def registry_csv() -> str:
+    """The registry as CSV: one row per setting, its meaning and source, one column per pipeline."""
+    rows = {}
+    for field in dataclasses.fields(Experiment):
+        values = {name: tables.text(getattr(experiments.get(name), field.name)) for name in experiments.EXPERIMENTS}
+        rows[field.name] = {key: field.metadata[key] for key in ("meaning", "source")} | values
+    return pd.DataFrame.from_dict(rows, orient="index").to_csv(index_label="setting", lineterminator="\n")
