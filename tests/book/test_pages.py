@@ -22,6 +22,7 @@ from pneumo_book import (
     markdown,
     notebook_pages,
     readme,
+    reference,
     silver,
     surface,
 )
