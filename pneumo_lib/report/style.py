@@ -32,7 +32,7 @@ def interval_text(interval) -> str:
     return f"{value:z.3f} (–)" if low is None or np.isnan(low) else f"{value:z.3f} ({low:z.3f}–{high:z.3f})"
 
 
-# Okabe and Ito's colours, told apart by colour-blind readers and on grey X-rays.
+# Okabe and Ito's colours, distinguishable for colour-blind readers and on grey X-rays.
 TRUE, PREDICTED, NEUTRAL = "#E69F00", "#56B4E9", "#009E73"
 
 
