@@ -61,7 +61,7 @@ class WeightAveraging(lightning.Callback):
 
 # The very first batches are slower: loaders start, kernels are chosen.
 _FIRST_TIMED, _LAST_TIMED = 3, 13
-VALIDATION = ["val_loss", "val_dsc", "val_positive_dsc", "val_iou", "val_stepwise_iou"]
+VALIDATION = ["val_loss", "val_dsc", "val_positive_dsc", "val_iou", "val_stepwise_iou", "grid_dsc", "grid_positive_dsc"]
 
 
 class History(lightning.Callback):

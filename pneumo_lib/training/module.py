@@ -78,9 +78,12 @@ class SegmentationModule(lightning.LightningModule):
         images, masks = batch
         logits = self.model(self.input_of(images)).float()
         self._val_loss.append(self.loss(logits, masks) * len(images))
-        predicted = torch.sigmoid(logits) > self.experiment.binarization_threshold
+        probability = torch.sigmoid(logits)
+        predicted = probability > self.experiment.binarization_threshold
         truth = masks.bool()
         self._counts.append(torch.stack([m.flatten(1).sum(1) for m in (predicted, truth, predicted & truth)]))
+        # For callbacks.
+        return probability
 
     def on_validation_epoch_end(self) -> None:
         # All processes end up with the counts of all images, so that plateau and best epoch are the same on each.

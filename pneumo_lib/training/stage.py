@@ -18,8 +18,10 @@ from pneumo_lib.model import distributed, weights
 from pneumo_lib.training import checkpoints
 from pneumo_lib.training.callbacks import History, Progress, WeightAveraging
 from pneumo_lib.training.checkpoints import Folder
+from pneumo_lib.training.common_grid import CommonGrid
 from pneumo_lib.training.module import SegmentationModule
 from pneumo_lib.training.trainer import TrainerSetup
+from pneumo_lib.training.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,13 @@ class Job:
         return self.experiment.stages[self.number - 1]
 
 
-def run(job: Job, model: nn.Module, data: Dataset, machine: TrainerSetup, force: bool) -> None:
+def run(
+    job: Job, model: nn.Module, data: Dataset, machine: TrainerSetup, force: bool, trajectory: Path | None = None
+) -> None:
     """Trains `model` and writes its weights, its history and its cost; goes on from a checkpoint of the same settings.
+
+    Args:
+        trajectory: folder that gets the weights of single epochs, see `trajectory.Trajectory`; `None`: none are kept.
 
     Raises:
         TrainingError: see `two_stage.train`.
@@ -56,7 +63,9 @@ def run(job: Job, model: nn.Module, data: Dataset, machine: TrainerSetup, force:
     )
     progress = Progress(f"{job.experiment.name}, stage {job.number}")
     # The last checkpoint comes after every other callback, so that it holds their state too.
-    callbacks = [progress, history, keep, _checkpoint(folder, "last")]
+    grid = CommonGrid.of(data, job.stage.image_size, validation.batch_sampler)
+    extra = [] if trajectory is None else [Trajectory(trajectory)]
+    callbacks = [progress, grid, history, keep, *extra, _checkpoint(folder, "last")]
     trainer = machine.trainer(job.stage.epochs, callbacks, job.path)
     _fit(trainer, module, batches, validation, folder.last)
     _take_kept(keep, module, batches, job.stage.epochs)
