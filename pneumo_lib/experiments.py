@@ -126,8 +126,8 @@ class Experiment:
         return min(self.averaged_epochs, max(1, stage.epochs // 2))
 
     def as_dict(self) -> dict:
-        """Plain values, for a record."""
-        return dataclasses.asdict(self)
+        """Plain values, for a record: as they come back from JSON."""
+        return dataclasses.asdict(self) | {"stages": [dataclasses.asdict(stage) for stage in self.stages]}
 
     @classmethod
     def from_dict(cls, values: dict) -> "Experiment":

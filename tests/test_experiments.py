@@ -79,7 +79,8 @@ def test_derive_overrides_exactly_one_field():
 @pytest.mark.parametrize("name", [*experiments.EXPERIMENTS, *experiments.VARIANTS])
 def test_from_dict_reads_what_as_dict_wrote_to_json(name):
     experiment = experiments.get(name, "demo")
-    assert Experiment.from_dict(json.loads(json.dumps(experiment.as_dict()))) == experiment
+    written = json.loads(json.dumps(experiment.as_dict()))
+    assert written == experiment.as_dict() and Experiment.from_dict(written) == experiment
 
 
 def test_from_dict_refuses_an_older_form():
