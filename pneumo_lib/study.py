@@ -51,11 +51,9 @@ def experiment_of(study: str, arm: str, profile: str = studies.PROFILE) -> Exper
     if not planned.arms:
         raise ParameterError(f"study {study} has no arms of its own; it is made of the runs of {FIRST}.")
     one = planned.arm(arm)
-    if planned.base_override:
-        base = experiments.derive(base, base.name, **planned.base_override)
-    name, override = f"{study}-{arm}", one.override(base)
-    derived = experiments.derive(base, name, **override) if override else replace(base, name=name)
-    return replace(derived, question=one.title)
+    base = replace(base, **planned.base_override)
+    # Not by `experiments.derive`: how one channel is mapped goes with the number of channels.
+    return replace(base, name=f"{study}-{arm}", question=one.title, **one.override(base))
 
 
 def resolve(study: str, arm: str, profile: str = studies.PROFILE) -> tuple[str, str]:
