@@ -80,6 +80,8 @@ def about(run) -> dict:
         "label": run.label,
         "synthetic": run.dataset.is_phantom,
         "experiment": run.experiment.as_dict(),
+        "study": run.study,
+        "arm": run.arm,
         "data": run.dataset.name,
         "split": {
             "rule": run.dataset.split_rule,

@@ -65,7 +65,7 @@ class TrainingImages(Dataset):
 
 
 class PlainImages(Dataset):
-    """Image and mask as they are, uint8 (1, H, W) each, and the position in the part that was asked for."""
+    """Image and mask as they are, uint8 (1, H, W) each, for a position in the part."""
 
     def __init__(self, part: Subset):
         self.part = part
@@ -73,10 +73,10 @@ class PlainImages(Dataset):
     def __len__(self) -> int:
         return len(self.part)
 
-    def __getitem__(self, position: int) -> tuple[torch.Tensor, torch.Tensor, int]:
+    def __getitem__(self, position: int) -> tuple[torch.Tensor, torch.Tensor]:
         row = self.part.rows[position]
         image, mask = (torch.from_numpy(np.array(array[row]))[None] for array in (self.part.images, self.part.masks))
-        return image, mask, position
+        return image, mask
 
 
 def training_loader(

@@ -73,16 +73,15 @@ def _running_mean(mean: torch.Tensor, new: torch.Tensor, n: torch.Tensor) -> tor
 
 # The very first batches are slower: loaders start, kernels are chosen.
 _FIRST_TIMED, _LAST_TIMED = 3, 13
-VALIDATION = ["val_loss", "val_dsc", "val_positive_dsc", "val_iou", "val_stepwise_iou"]
+VALIDATION = ["val_loss", "val_dsc", "val_positive_dsc", "val_iou", "val_stepwise_iou", "grid_dsc", "grid_positive_dsc"]
 
 
 class History(lightning.Callback):
     """One row an epoch, written to a CSV after each; part of the checkpoint, so that a resumed run has all rows.
 
     Its column `compute` is the number of pixels through the network forward and backward since the start of training:
-    `before` in earlier stages, then images times pixels. `val_dsc` and `val_positive_dsc` are those on the 512 x 512 grid at
-    a binarization threshold of 0.5, without removal (`curve`); both IoUs are at the network's size and the pipeline's own
-    threshold, as the deck watches it.
+    `before` in earlier stages, then images times pixels. `val_*` are at the network's size and the pipeline's own
+    binarization threshold, as the deck watches them; `grid_*` on the common grid, see `common_grid`.
     """
 
     def __init__(

@@ -12,8 +12,6 @@ from pneumo_lib.errors import TrainingError
 from pneumo_lib.experiments import Experiment
 from pneumo_lib.model import distributed
 from pneumo_lib.model.losses import BCEDiceLoss
-from pneumo_lib.training import curve
-from pneumo_lib.training.curve import GridTruth
 from pneumo_lib.training.optimizer_state import OptimizerState
 
 # On a GPU, asking for the loss's value stalls the queue, so that it is asked for only every so many steps.
@@ -23,11 +21,9 @@ _STEPS_BETWEEN_CHECKS_ON_GPU = 50
 class SegmentationModule(lightning.LightningModule):
     """Stage `number` of an experiment: Adam, its learning rate reduced on a plateau of the validation loss or by cosine.
 
-    Batches are uint8 images and masks (N, 1, H, W), in validation with the images' positions.
+    Batches are uint8 images and masks (N, 1, H, W).
 
     Args:
-        truth: of the validation images, for DSC on the common grid at a binarization threshold of 0.5; None: DSC like
-            IoU, at the network's size and the pipeline's own threshold.
         carried: the optimizer of the stage before, where the experiment does not restart all of it.
     """
 
@@ -36,12 +32,11 @@ class SegmentationModule(lightning.LightningModule):
         model: nn.Module,
         experiment: Experiment,
         number: int = 1,
-        truth: GridTruth | None = None,
         carried: OptimizerState | None = None,
     ):
         super().__init__()
         self.model, self.experiment, self.number = model, experiment, number
-        self.truth, self.carried = truth, carried
+        self.carried = carried
         self.loss = BCEDiceLoss(experiment.dice_smooth)
         self._plateau_state: dict | None = None
 
@@ -111,31 +106,28 @@ class SegmentationModule(lightning.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         self._counts: list[torch.Tensor] = []
-        self._grid_counts: list[torch.Tensor] = []
         self._val_loss: list[torch.Tensor] = []
 
     def validation_step(self, batch, batch_idx):
-        images, masks, positions = batch
+        images, masks = batch
         logits = self.model(self.input_of(images)).float()
         self._val_loss.append(self.loss(logits, masks) * len(images))
-        predicted = torch.sigmoid(logits) > self.experiment.binarization_threshold
+        probability = torch.sigmoid(logits)
+        predicted = probability > self.experiment.binarization_threshold
         truth = masks.bool()
         self._counts.append(torch.stack([m.flatten(1).sum(1) for m in (predicted, truth, predicted & truth)]))
-        on_grid = self._counts[-1] if self.truth is None else curve.counts(logits, positions, self.truth)
-        self._grid_counts.append(on_grid)
+        # For callbacks.
+        return probability
 
     def on_validation_epoch_end(self) -> None:
         # All processes end up with the counts of all images, so that plateau and best epoch are the same on each.
         found = distributed.all_gather(
-            (
-                torch.stack(self._val_loss).sum().item(),
-                *(torch.cat(rows, dim=1).cpu().numpy() for rows in (self._counts, self._grid_counts)),
-            )
+            (torch.stack(self._val_loss).sum().item(), torch.cat(self._counts, dim=1).cpu().numpy())
         )
-        counts, on_grid = (np.concatenate([rank[kind] for rank in found], axis=1) for kind in (1, 2))
-        self.log("val_loss", sum(rank[0] for rank in found) / counts.shape[1])
-        positive = on_grid[1] > 0
-        dsc = metrics.dsc_from_counts(*on_grid)
+        counts = np.concatenate([rank_counts for _, rank_counts in found], axis=1)
+        self.log("val_loss", sum(loss for loss, _ in found) / counts.shape[1])
+        positive = counts[1] > 0
+        dsc = metrics.dsc_from_counts(*counts)
         self.log("val_dsc", float(dsc.mean()))
         self.log("val_positive_dsc", float(dsc[positive].mean()) if positive.any() else math.nan)
         self.log("val_iou", float(metrics.iou_from_counts(*counts).mean()))

@@ -56,7 +56,7 @@ def read(path: Path) -> OptimizerState:
     try:
         with safe_open(path, framework="pt") as file:
             moments: dict[str, dict[str, torch.Tensor]] = {}
-            for entry in file.keys():  # noqa: SIM118: no dict
+            for entry in file.keys():  # noqa: SIM118
                 key, _, name = entry.partition(":")
                 moments.setdefault(name, {})[key] = file.get_tensor(entry)
             return OptimizerState(json.loads(file.metadata()["rate"]), moments)

@@ -18,9 +18,10 @@ from pneumo_lib.model import distributed, weights
 from pneumo_lib.training import checkpoints, optimizer_state
 from pneumo_lib.training.callbacks import History, Progress, WeightAveraging
 from pneumo_lib.training.checkpoints import Folder
-from pneumo_lib.training.curve import GridTruth
+from pneumo_lib.training.common_grid import CommonGrid
 from pneumo_lib.training.module import SegmentationModule
 from pneumo_lib.training.trainer import TrainerSetup
+from pneumo_lib.training.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,13 @@ class Job:
         return sum(one.epochs * used_images(images, one.batch_size, world) * one.image_size**2 for one in earlier)
 
 
-def run(job: Job, model: nn.Module, data: Dataset, machine: TrainerSetup, force: bool) -> None:
+def run(
+    job: Job, model: nn.Module, data: Dataset, machine: TrainerSetup, force: bool, trajectory: Path | None = None
+) -> None:
     """Trains `model` and writes its weights, its history and its cost; goes on from a checkpoint of the same settings.
+
+    Args:
+        trajectory: folder that gets the weights of single epochs, see `trajectory.Trajectory`; `None`: none are kept.
 
     Raises:
         TrainingError: see `two_stage.train`.
@@ -67,7 +73,6 @@ def run(job: Job, model: nn.Module, data: Dataset, machine: TrainerSetup, force:
         _arranged(model, machine, job.stage.epochs * len(batches)),
         job.experiment,
         job.number,
-        GridTruth(validation.dataset.part, _codes(data)),
         optimizer_state.read(job.carried) if job.carried else None,
     )
     window = job.experiment.averaging_window(job.stage)
@@ -81,7 +86,9 @@ def run(job: Job, model: nn.Module, data: Dataset, machine: TrainerSetup, force:
     )
     progress = Progress(f"{job.experiment.name}, stage {job.number}")
     # The last checkpoint comes after every other callback, so that it holds their state too.
-    callbacks = [progress, history, keep, _checkpoint(folder, "last")]
+    grid = CommonGrid.of(data, job.stage.image_size, validation.batch_sampler)
+    extra = [] if trajectory is None else [Trajectory(trajectory)]
+    callbacks = [progress, grid, history, keep, *extra, _checkpoint(folder, "last")]
     trainer = machine.trainer(job.stage.epochs, callbacks, job.path)
     _fit(trainer, module, batches, validation, folder.last)
     _hand_over(job, module, trainer)
@@ -114,12 +121,6 @@ def _loaders(job: Job, data: Dataset, machine: TrainerSetup) -> tuple[DataLoader
         **share,
     )
     return batches, validation_loader(validation, job.stage.batch_size, **share)
-
-
-def _codes(data: Dataset) -> dict[str, tuple[str, ...]] | None:
-    """Image id → the run-length codes of its mask; None of a data set made of arrays alone."""
-    index = getattr(data, "index", None)
-    return None if index is None else dict(zip(index["image_id"], index["rle"], strict=True))
 
 
 def _arranged(model: nn.Module, machine: TrainerSetup, steps: int) -> nn.Module:

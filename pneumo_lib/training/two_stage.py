@@ -100,6 +100,7 @@ def train(
     accumulate: int = 1,
     precision: str = "auto",
     logger: str = "none",
+    trajectory: Path | None = None,
 ) -> TrainingResult:
     """Trains every stage of an experiment; a stage that is finished is not trained again, one that was cut off goes on.
 
@@ -121,6 +122,7 @@ def train(
             that it began with or not at all; weights are float32 either way, so that a finished one serves both unless
             another one is asked for by name.
         logger: "none", or "tensorboard" for the history's losses and scores in `run_dir/tensorboard`. It changes no result.
+        trajectory: folder for the weights of the last stage's last epochs; `None`: they are not kept. It changes no result.
 
     Raises:
         TrainingError: other settings than those of what is there, no first stage, a loss that is not finite, a full disk,
@@ -144,7 +146,8 @@ def train(
             job = Job(experiment, number, own, path, _settings(experiment, data, number, seed) | started, carried)
             if force or not _is_finished(job, precision):
                 lightning.seed_everything(own, verbose=False)
-                stage.run(job, _network(experiment, finished, initial), data, machine, force)
+                kept = trajectory if number == len(experiment.stages) else None
+                stage.run(job, _network(experiment, finished, initial), data, machine, force, kept)
             finished.append(path)
     return TrainingResult.read(finished)
 

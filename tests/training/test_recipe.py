@@ -7,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -15,8 +14,8 @@ from safetensors.torch import load_file
 from pneumo_lib import experiments, training
 from pneumo_lib.data import augmentation
 from pneumo_lib.data.batches import EpochOrder
-from pneumo_lib.training import TrainingError, module
-from pneumo_lib.training.curve import GridTruth, counts
+from pneumo_lib.training import TrainingError, common_grid, module
+from pneumo_lib.training.common_grid import CommonGrid
 
 sys.path.append(str(Path(__file__).parent))
 import toy  # noqa: E402
@@ -161,25 +160,18 @@ def test_the_history_has_the_curve_of_the_studies(finished):
     used = 12  # images an epoch, three batches of 4
     compute = [used * 32**2 * n for n in (1, 2, 3)] + [used * (3 * 32**2 + n * 64**2) for n in (1, 2, 3)]
     assert history["compute"].tolist() == compute
-    assert {"stage", "epoch", "val_dsc", "val_positive_dsc"} <= set(history.columns)
-    assert history[["val_dsc", "val_positive_dsc"]].apply(lambda column: column.between(0, 1)).all(axis=None)
+    curves = ["val_dsc", "val_positive_dsc", "grid_dsc", "grid_positive_dsc"]
+    assert history[curves].apply(lambda column: column.between(0, 1)).all(axis=None)
 
 
 def test_a_perfect_network_scores_nearly_1_on_the_common_grid():
-    part = toy.ToyData().part("validation", 64)
-    truth = GridTruth(part)
-    logits = torch.from_numpy(np.where(part.masks, 9.0, -9.0))[:, None].float()
-    predicted, true, common = counts(logits, torch.arange(8), truth).numpy()
-    positive = true > 0
-    assert positive.tolist() == part.index["positive"].tolist() and not predicted[~positive].any()
-    assert (2 * common[positive] / (predicted + true)[positive] > 0.99).all()
-
-
-def test_the_grids_truth_comes_from_the_run_length_codes():
-    part = SimpleNamespace(index=pd.DataFrame({"image_id": ["a", "b"]}), masks=np.zeros((2, 8, 8), np.uint8), rows=[0, 1])
-    # Columns first: the 4 leftmost columns of 1024.
-    truth = GridTruth(part, {"a": ("1 4096",), "b": ("-1",)}, side=512)
-    assert truth[0].sum() in (2 * 512, 512 * 2) and truth[0][:, :2].all() and not truth[1].any()
+    part, truth = toy.ToyData().part("validation", 64), common_grid.truth(toy.ToyData(), "validation", 64)
+    grid = CommonGrid(np.packbits(truth, axis=-1), [range(8)])
+    logged = {}
+    grid.on_validation_epoch_start(None, None)
+    grid.on_validation_batch_end(None, None, torch.from_numpy(part.masks)[:, None].float(), None, 0)
+    grid.on_validation_epoch_end(None, SimpleNamespace(log=logged.__setitem__))
+    assert logged["grid_dsc"] > 0.99 and logged["grid_positive_dsc"] > 0.98
 
 
 def test_the_augmentation_lists():
