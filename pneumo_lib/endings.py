@@ -14,6 +14,7 @@ from torch.optim.swa_utils import update_bn
 from pneumo_lib import atomic, rescoring
 from pneumo_lib.data.batches import training_loader
 from pneumo_lib.evaluation.inference import predict_to
+from pneumo_lib.experiments import stream
 from pneumo_lib.model import unet
 from pneumo_lib.rescoring import Scored
 from pneumo_lib.runs import Run
@@ -68,7 +69,15 @@ def estimate_statistics(run: Run, model: nn.Module) -> None:
     """Estimates batch-norm statistics again, in one pass over the last stage's training images, as at the end of training."""
     number = len(run.experiment.stages)
     stage = run.experiment.stages[-1]
-    batches = training_loader(run.dataset.part("train", stage.image_size), stage.batch_size, run.seed, number, 0)
+    batches = training_loader(
+        run.dataset.part("train", stage.image_size),
+        stage.batch_size,
+        stream(run.experiment, run.seed),
+        number,
+        workers=0,
+        strength=run.experiment.augmentation_strength,
+        listed=run.experiment.augmentation_list,
+    )
     batches.sampler.set_epoch(stage.epochs)
     module, device = SegmentationModule(model, run.experiment, number), next(model.parameters()).device
     update_bn((module.input_of(images.to(device)) for images, _ in batches), model, device)

@@ -28,7 +28,11 @@ def truth(data: Dataset, name: str, size: int, side: int = GRID) -> np.ndarray:
         size: any prepared image size; it gives the order of the images.
         side: of the grid, in pixels.
     """
-    images = data.part(name, size).index["image_id"]
+    part = data.part(name, size)
+    if getattr(data, "index", None) is None:
+        # A data set of arrays alone.
+        return np.stack([preprocessing.resize_mask(np.asarray(part.masks[row]) > 0, side) for row in part.rows]) > 0
+    images = part.index["image_id"]
     rows = {row.image_id: row for row in data.index.itertuples() if row.labelled}
     masks = np.zeros((len(images), side, side), bool)
     for number, image_id in enumerate(images):
