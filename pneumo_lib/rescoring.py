@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from pneumo_lib import metrics
+from pneumo_lib import atomic, metrics
 from pneumo_lib.evaluation import sweep
 from pneumo_lib.evaluation.postprocessing import Thresholds, removal_grid
 from pneumo_lib.evaluation.sweep_result import SweepResult
@@ -70,3 +70,31 @@ def thresholds_table(found: dict[str, Scored], column: str) -> pd.DataFrame:
         for name, one in found.items()
     ]
     return pd.DataFrame(rows).round(4)
+
+
+def complete(run: Run) -> None:
+    """Gives a tested run's tables of images their scores on the common grid, where the test step did not.
+
+    `per_image.csv` gets `truth_px`, `dsc` and `max_probability` with thresholds chosen on validation, `validation.csv` the
+    scores of the validation images at the same thresholds.
+    """
+    if is_complete(run):
+        return
+    size, results = run.experiment.image_size, []
+    maps = [np.load(run.folder / f"{part}.npy", mmap_mode="r") for part in ("validation", "test")]
+    for probability, truth in zip(maps, truths(run), strict=True):
+        results.append(swept(probability, truth))
+    chosen = results[0].best("dsc")
+    index = run.dataset.part("validation", size).index[["image_id", "patient_id"]]
+    validation = index.assign(truth_px=results[0].truth_px, dsc=scored(results[0], chosen).dsc)
+    atomic.write_csv(run.folder / "validation.csv", validation)
+    highest = [one.max() for one in on_grid(maps[1])]
+    per_image = pd.read_csv(run.folder / "per_image.csv", dtype={"patient_id": "string"})
+    scores = {"truth_px": results[1].truth_px, "dsc": scored(results[1], chosen).dsc, "max_probability": highest}
+    atomic.write_csv(run.folder / "per_image.csv", per_image.assign(**scores))
+
+
+def is_complete(run: Run) -> bool:
+    """Whether a run's table of test images has the scores of the common grid."""
+    path = run.folder / "per_image.csv"
+    return path.is_file() and "max_probability" in path.open(encoding="utf-8").readline()
