@@ -57,20 +57,24 @@ def train(accumulate: int, precision: str, logger: str, force: bool, **named) ->
 
 @pneumo.command()
 @_options(SWEEP)
-def sweep(tta: str, rule: str, **named) -> None:
+def sweep(tta: str, rule: str, criterion: str, **named) -> None:
     """Choose a trained run's thresholds on its validation images."""
     from pneumo_lib import parameters, runs
 
     run = runs.start(**named)
     parameters.checked_transforms(tta)
     parameters.checked_rule(rule)
+    parameters.checked_criterion(criterion)
     from pneumo_lib import workflow
+    from pneumo_lib.evaluation import postprocessing
 
-    chosen = workflow.sweep_run(run, tta, rule)
+    chosen = workflow.sweep_run(run, tta, rule, criterion)
     click.echo(
         f"B-TH {chosen.binarization_threshold:.3f}, R-TH {chosen.removal_threshold}, "
-        f"mean DSC on validation {chosen.score:.4f}; next: pneumo test"
+        f"{criterion} on validation {chosen.score:.4f}; next: pneumo test"
     )
+    for edge in postprocessing.edges(chosen):
+        click.echo(f"note: the chosen {edge} lies at the edge of its grid; a better one may lie beyond it.")
 
 
 @pneumo.command()

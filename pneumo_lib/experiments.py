@@ -91,9 +91,7 @@ class Experiment:
         "the rate falls after this many epochs in a row without a better validation loss",
         default=5,
     )
-    restart: str = _sourced(
-        "deck", "what begins anew at the start of a further stage", default="rate and optimizer"
-    )
+    restart: str = _sourced("deck", "what begins anew at the start of a further stage", default="rate and optimizer")
     dice_smooth: float = _sourced("follow-up code", "added to both halves of the Dice fraction", default=1.0)
     augmentation_list: str = _sourced(
         "follow-up code", "training augmentation: the full list, the horizontal flip alone, or none", default="full"
@@ -139,7 +137,9 @@ class Experiment:
         try:
             return cls(**(values | {"stages": tuple(Stage(**stage) for stage in values["stages"])}))
         except (TypeError, KeyError) as error:
-            raise ParameterError(f"these settings are of another version of the package ({error}); train again.") from error
+            raise ParameterError(
+                f"these settings are of another version of the package ({error}); train again."
+            ) from error
 
 
 _EXPERIMENTS = [
@@ -202,7 +202,9 @@ def derive(base: Experiment, name: str, /, **override) -> Experiment:
     """
     known = {one.name for one in dataclasses.fields(Experiment)} - {"name", "question", "profile"}
     if len(override) != 1 or not override.keys() <= known:
-        raise ParameterError(f"{name} must override exactly one field of {base.name}, not {', '.join(override) or 'none'}.")
+        raise ParameterError(
+            f"{name} must override exactly one field of {base.name}, not {', '.join(override) or 'none'}."
+        )
     return replace(base, name=name, **override)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pneumo_lib import paths
 from pneumo_lib.errors import ParameterError, SweepError, TtaError, WeightsError
-from pneumo_lib.evaluation.postprocessing import RULES
+from pneumo_lib.evaluation.postprocessing import CRITERIA, RULES
 from pneumo_lib.evaluation.transforms import TRANSFORMS
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ PARAMETERS = {
     "rule": Parameter(
         "component", "of removal: component (the deck), mask (the follow-up code), triplet (the first place)"
     ),
+    "criterion": Parameter("dsc", "by which thresholds are chosen on validation: dsc (mean DSC), iou, stepwise_iou"),
     "tta_table": Parameter(
         True, "measure what each augmentation adds: 8 forward passes an image, hours for paper without a GPU"
     ),
@@ -46,7 +47,7 @@ RUN = ("exp", "data", "profile", "seed", "split", "patients")
 """The parameters that name a run."""
 TRAIN = (*RUN, "weights", "accumulate", "precision", "logger", "force")
 LOGGERS = ("none", "tensorboard")
-SWEEP = (*RUN, "tta", "rule")
+SWEEP = (*RUN, "tta", "rule", "criterion")
 TEST = (*RUN, "tta_table")
 
 
@@ -99,6 +100,17 @@ def checked_rule(rule: str) -> str:
     if rule not in RULES:
         raise SweepError(f"rule={rule!r} is no removal rule; choose one of {', '.join(RULES)}.")
     return rule
+
+
+def checked_criterion(criterion: str) -> str:
+    """A notebook's parameter `criterion`, if it is one.
+
+    Raises:
+        SweepError: it is not; lists the valid ones.
+    """
+    if criterion not in CRITERIA:
+        raise SweepError(f"unknown criterion={criterion!r}; choose from {', '.join(CRITERIA)}.")
+    return criterion
 
 
 def checked_logger(name: str) -> str:
