@@ -14,10 +14,12 @@ import pandas as pd
 from pneumo_lib import atomic, experiments, paths
 from pneumo_lib.data.dataset import SILVER, is_silver
 from pneumo_lib.errors import ParameterError, RecordError
-from pneumo_lib.evaluation.scores import HEADLINE
 
-FORMAT = 1
-"""The row of the test table that counts: thresholds that the test images had no say in."""
+FORMAT = 2
+HEADLINE = "validation"
+"""The protocol that counts: thresholds that the test images had no say in."""
+KINDS = ("own", "study", "external")
+"""A run of the registry, an arm of a study, and a finished run's score on another data set."""
 
 _PACKAGES = [
     "pneumo-lib",
@@ -33,12 +35,20 @@ _PACKAGES = [
 
 @dataclass(frozen=True)
 class Record:
-    """`values` as written by `write`; `per_image` one row a test image; `history` one row an epoch; `folder` its place."""
+    """A run's results.
+
+    folder: its place.
+    values: as written by `write`.
+    per_image: one row per test image.
+    history: one row per epoch.
+    validation: one row per validation image, with the thresholds chosen on these images.
+    """
 
     folder: Path
     values: dict
     per_image: pd.DataFrame
     history: pd.DataFrame
+    validation: pd.DataFrame
 
     @property
     def name(self) -> str:
@@ -49,6 +59,11 @@ class Record:
         """Data, profile and seed: what stands beside its numbers."""
         text = self.values["label"]
         return f"{SILVER}: {text}" if self.silver and SILVER not in text else text
+
+    @property
+    def kind(self) -> str:
+        """One of `KINDS`."""
+        return _kind(self.folder)
 
     @property
     def silver(self) -> bool:
@@ -89,35 +104,51 @@ def environment() -> dict:
     }
 
 
-def write(folder: Path, values: dict, per_image: pd.DataFrame, history: pd.DataFrame) -> Record:
-    """Writes `history.csv`, `per_image.csv` and, last, `record.json`; numpy values become plain ones, NaN becomes null."""
+def write(
+    folder: Path, values: dict, per_image: pd.DataFrame, history: pd.DataFrame, validation: pd.DataFrame | None = None
+) -> Record:
+    """Writes `history.csv`, `per_image.csv`, `validation.csv` and, last, `record.json`; NaN becomes null."""
     # Until its tables are those of this run there is no record.
     (folder / "record.json").unlink(missing_ok=True)
     atomic.write_csv(folder / "history.csv", history)
     atomic.write_csv(folder / "per_image.csv", per_image)
+    if validation is None:
+        validation = pd.DataFrame(columns=["image_id", "patient_id", "truth_px", "dsc", "iou", "stepwise_iou"])
+    atomic.write_csv(folder / "validation.csv", validation)
     atomic.write_json(folder / "record.json", plain(values))
     return read(folder)
 
 
 def read(folder: Path) -> Record:
-    """A record of today's registry.
+    """A record of today's registry; that of a study's arm is compared with the fields of an experiment only.
 
     Raises:
         RecordError: missing, damaged, of another format, or made with other settings than the registry's; names the field.
     """
     path = Path(folder) / "record.json"
+    tables = [path.with_name(f"{name}.csv") for name in ("per_image", "history", "validation")]
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        per_image, history = pd.read_csv(path.with_name("per_image.csv")), pd.read_csv(path.with_name("history.csv"))
+        _check_format(path, values)
+        per_image, history, validation = (pd.read_csv(table) for table in tables)
     except (OSError, ValueError) as error:
-        raise RecordError(
-            f"{paths.shown(path)} is no whole record ({error}); run notebooks/test.ipynb again."
-        ) from error
+        raise RecordError(f"cannot read {paths.shown(path)} ({error}); run notebooks/test.ipynb again.") from error
+    _check_settings(path, values)
+    return Record(path.parent, values, per_image, history, validation)
+
+
+def _check_format(path: Path, values: dict) -> None:
     if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise RecordError(f"{paths.shown(path)} is of another format than {FORMAT}; run the experiment again.")
+        raise RecordError(f"{paths.shown(path)} has another format than {FORMAT}; run the experiment again.")
+
+
+def _check_settings(path: Path, values: dict) -> None:
+    """Raises RecordError unless the experiment is that of the registry; arms of studies are not in it."""
     try:
         found = values["experiment"]
-        today = plain(experiments.get(found["name"], found["profile"]).as_dict())
+        name, profile = found["name"], found["profile"]
+        arm = values.get("study") or _kind(path.parent) == "study"
+        today = found if arm else plain(experiments.get(name, profile).as_dict())
     except (KeyError, TypeError) as error:
         raise RecordError(f"{paths.shown(path)} names no experiment; run notebooks/test.ipynb again.") from error
     except ParameterError as error:
@@ -126,14 +157,32 @@ def read(folder: Path) -> Record:
         if today.get(field) != found.get(field):
             raise RecordError(
                 f"{paths.shown(path)} was made with {field}={found.get(field)}, the registry says {today.get(field)}; "
-                "run the experiment again or mend experiments.py."
+                "run the experiment again or correct experiments.py."
             )
-    return Record(path.parent, values, per_image, history)
 
 
-def find(folder: Path) -> list[Record]:
-    """All records below a folder, sorted by experiment and seed; none is an empty list."""
-    found = [read(path.parent) for path in sorted(Path(folder).glob("**/record.json"))]
+def _kind(folder: Path) -> str:
+    """By place: `.../external/<data>` and `.../studies/<study>/<arm>/seed<n>` are no runs of the registry."""
+    above = [parent.name for parent in Path(folder).parents]
+    if above[:1] == ["external"]:
+        return "external"
+    return "study" if above[2:3] == ["studies"] else "own"
+
+
+def find(folder: Path, kind: str | None = "own") -> list[Record]:
+    """All records below a folder, sorted by experiment and seed; empty if there are none.
+
+    Args:
+        folder: searched at any depth.
+        kind: one of `KINDS`; None: all. Records of other kinds are not read.
+
+    Raises:
+        RecordError: as `read`; or an unknown kind.
+    """
+    if kind not in (None, *KINDS):
+        raise RecordError(f"unknown kind of record {kind!r}; choose from {', '.join(KINDS)}.")
+    folders = [path.parent for path in sorted(Path(folder).glob("**/record.json"))]
+    found = [read(one) for one in folders if kind in (None, _kind(one))]
     return sorted(found, key=lambda record: (record.name, record.values["seed"]))
 
 
@@ -157,29 +206,19 @@ def _commit() -> str | None:
         return None
 
 
-def side_by_side(found: list[Record], name: str, other: str) -> pd.DataFrame:
-    """DSC of two pipelines on the test images of both, the mean over each one's seeds: `dsc`, `dsc_other`, `patient_id`."""
-    mine, theirs = (mean_over_seeds([record for record in found if record.name == one]) for one in (name, other))
-    return mine.join(theirs["dsc"].rename("dsc_other"), how="inner")
-
-
-def mean_over_seeds(seeds: list[Record]) -> pd.DataFrame:
-    """One row a test image: `dsc`, the mean over the seeds, with `patient_id` and `truth_px`."""
-    images = pd.concat([record.per_image for record in seeds]).groupby("image_id")
-    return images.agg({"dsc": "mean", "patient_id": "first", "truth_px": "first"})
+def by_pipeline(found: list[Record]) -> dict[str, list[Record]]:
+    """Name of each pipeline → the records of its seeds, in the order found."""
+    return {name: [one for one in found if one.name == name] for name in dict.fromkeys(one.name for one in found)}
 
 
 def best(found: list[Record]) -> Record:
-    """The record of the best pipeline on test, by mean DSC with the thresholds chosen on validation.
+    """The first seed of the pipeline with the highest mean DSC on validation images, averaged over its seeds.
 
-    Pipelines with several seeds count with the mean of these, and the first one stands for all: a lucky seed is no merit.
+    Test images have no say in the choice, so the best pipeline's test score is not the best of several draws.
     """
-    means = {
-        name: np.mean([headline(record)["dsc"][0] for record in found if record.name == name])
-        for name in dict.fromkeys(record.name for record in found)
-    }
-    top = max(means, key=means.get)
-    return min((record for record in found if record.name == top), key=lambda record: record.values["seed"])
+    seeds = by_pipeline(found)
+    means = {name: np.mean([one.validation["dsc"].mean() for one in records]) for name, records in seeds.items()}
+    return min(seeds[max(means, key=means.get)], key=lambda record: record.values["seed"])
 
 
 def headline(record: Record) -> dict:
@@ -193,33 +232,41 @@ PICTURES = ("gallery.png", EXPLORER)
 
 
 def publish(runs: Path, results: Path) -> list[Path]:
-    """Copies what the book needs of every run below `runs` to the same place below `results`; what was written.
+    """Copies what the book needs of every record below `runs` to the same place below `results`; what was written.
 
-    The explorer's data, a megabyte a run, are copied of the best pipeline only.
+    Records of studies and of external test sets are copied too, without pictures. The explorer's data, a megabyte per run,
+    are copied of the best pipeline only. Of patients' X-rays numbers are copied, without ids.
 
     Raises:
         RecordError: a damaged record, or both folders are the same.
     """
-    written, found = [], find(runs)
     if Path(runs).resolve() == Path(results).resolve():
         raise RecordError(f"{results} is the folder of the runs themselves; name another one to publish in.")
-    synthetic = [record for record in found if record.values["synthetic"]]
-    explored = best(synthetic) if synthetic else None
+    found = find(runs, kind=None)
+    shown = [record for record in found if record.values["synthetic"] and record.kind == "own"]
+    explored = best(shown) if shown else None
+    written = []
     for record in found:
-        folder = results / record.folder.resolve().relative_to(Path(runs).resolve())
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in PICTURES:
-            # What an earlier run left is not this one's.
-            (folder / name).unlink(missing_ok=True)
-        names = ["record.json", "history.csv"]
-        if record.values["synthetic"]:
-            names += ["per_image.csv", "gallery.png", *([EXPLORER] if record is explored else [])]
-        else:
-            atomic.write_csv(folder / "per_image.csv", without_ids(record.per_image))
-            written.append(folder / "per_image.csv")
-        there = [name for name in names if (record.folder / name).is_file()]
-        written += [Path(shutil.copy(record.folder / name, folder / name)) for name in there]
+        folder = Path(results) / record.folder.resolve().relative_to(Path(runs).resolve())
+        pictures = ["gallery.png"] if record.values["synthetic"] and record.kind == "own" else []
+        written += _publish_one(record, folder, [*pictures, *([EXPLORER] if record is explored else [])])
     return written
+
+
+def _publish_one(record: Record, folder: Path, pictures: list[str]) -> list[Path]:
+    """Copies one record to `folder`; what was written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in PICTURES:
+        # What an earlier run left is not this one's.
+        (folder / name).unlink(missing_ok=True)
+    images, written = {"per_image.csv": record.per_image, "validation.csv": record.validation}, []
+    if not record.values["synthetic"]:
+        for name, frame in images.items():
+            atomic.write_csv(folder / name, without_ids(frame))
+            written.append(folder / name)
+    names = ["record.json", "history.csv", *pictures, *(images if record.values["synthetic"] else [])]
+    there = [name for name in names if (record.folder / name).is_file()]
+    return written + [Path(shutil.copy(record.folder / name, folder / name)) for name in there]
 
 
 def without_ids(per_image: pd.DataFrame) -> pd.DataFrame:

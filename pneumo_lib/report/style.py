@@ -25,11 +25,22 @@ draw_in_notebooks()
 
 
 def interval_text(interval) -> str:
-    """`mean (low-high)` to three places, `mean (–)` where it has no interval, or a dash where there is no number."""
-    if interval is None:
+    """`value (low-high)` to three places, `value (–)` where it has no interval, or a dash where there is no number.
+
+    Args:
+        interval: an Interval, (value, low, high), or an Interval as a record's JSON holds it; None: no number.
+    """
+    value, low, high = ends(interval)
+    if value is None or np.isnan(value):
         return "–"
-    value, low, high = interval
     return f"{value:z.3f} (–)" if low is None or np.isnan(low) else f"{value:z.3f} ({low:z.3f}–{high:z.3f})"
+
+
+def ends(interval) -> tuple:
+    """(value, low, high) of what `interval_text` takes."""
+    if interval is None:
+        return None, None, None
+    return tuple(interval[name] for name in ("value", "low", "high")) if isinstance(interval, dict) else tuple(interval)
 
 
 # Okabe and Ito's colours, distinguishable for colour-blind readers and on grey X-rays.
