@@ -54,6 +54,8 @@ def chosen(name: str, encoder: str | None, weights: str | None) -> str:
 
 def apply(experiment, start: Start):
     """The experiment with another start, named so; what equals the experiment's own is not named."""
+    if start == Start():
+        return experiment
     encoder = start.encoder if start.encoder != experiment.encoder else None
     same = start.weights in _KNOWN and _KNOWN[start.weights] == experiment.encoder_weights
     found = Start(encoder, None if same else start.weights)

@@ -57,7 +57,9 @@ class Network(nn.Module):
         self.encoder, self.decoder, self.segmentation_head = unet.encoder, unet.decoder, unet.segmentation_head
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        if not torch.compiler.is_compiling() and any(side % 32 for side in images.shape[2:]):
+        # While it is traced, for folding or ONNX, the sizes are symbols.
+        traced = torch.compiler.is_compiling() or isinstance(images, torch.fx.Proxy)
+        if not traced and any(side % 32 for side in images.shape[2:]):
             raise RuntimeError(f"height and width {tuple(images.shape[2:])} must be multiples of 32")
         return self.segmentation_head(self.decoder(self.encoder(self.input(images))))
 
