@@ -62,10 +62,11 @@ run.dataset.report()
 
 # %%
 xray_figures.batch(
-    run.dataset.part("train", run.experiment.stage1.image_size),
+    run.dataset.part("train", run.experiment.stages[0].image_size),
     run.label,
     seed=run.seed,
-    strength=run.experiment.augmentation,
+    strength=run.experiment.augmentation_strength,
+    listed=run.experiment.augmentation_list,
 )
 
 # %% [markdown]

@@ -22,7 +22,7 @@ class Parameter:
 
 
 PARAMETERS = {
-    "exp": Parameter("exp4", "exp1 ... exp5, or a variant: exp3-own, exp5-text"),
+    "exp": Parameter("exp4", "exp1 ... exp5, or a variant such as exp3-own"),
     "data": Parameter("phantom", "phantom, or the folder of a copy of SIIM-ACR"),
     "profile": Parameter("demo", "paper (hours on a GPU), half (hours on two cores), demo (minutes), smoke (seconds)"),
     "seed": Parameter(0, "of weights, order and augmentation; another seed is a repeat"),

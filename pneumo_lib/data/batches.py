@@ -46,9 +46,9 @@ class EpochOrder(Sampler[Key]):
 class TrainingImages(Dataset):
     """Augmented image and mask, uint8 (1, H, W) each, for a key (epoch, position)."""
 
-    def __init__(self, part: Subset, seed: int, stage: int, strength: float = 1.0):
+    def __init__(self, part: Subset, seed: int, stage: int, strength: float = 1.0, listed: str = "full"):
         self.part, self.seed, self.stage = part, seed, stage
-        self.augment = augmentation.training(part.images.shape[-1], strength)
+        self.augment = augmentation.training(part.images.shape[-1], strength, listed)
 
     def __getitem__(self, key: Key) -> tuple[torch.Tensor, torch.Tensor]:
         epoch, position = key
@@ -82,6 +82,7 @@ def training_loader(
     stage: int,
     workers: int,
     strength: float = 1.0,
+    listed: str = "full",
     rank: int = 0,
     world: int = 1,
     accumulate: int = 1,
@@ -91,14 +92,14 @@ def training_loader(
     Args:
         batch_size: images an optimiser step, of all processes and all accumulated passes together.
         workers: loader processes.
-        strength: of the augmentation, see `augmentation.training`.
+        strength, listed: of the augmentation, see `augmentation.training`.
         rank, world: which process of how many this is.
         accumulate: forward passes an optimiser step.
     """
     passed = batch_size // (world * accumulate)
     side = part.images.shape[-1]
     return DataLoader(
-        TrainingImages(part, seed, stage, strength),
+        TrainingImages(part, seed, stage, strength, listed),
         batch_size=passed,
         sampler=EpochOrder(len(part), batch_size, seed, stage, rank, world),
         # An image and its mask, one byte per pixel each.

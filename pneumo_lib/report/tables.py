@@ -96,9 +96,8 @@ def differences(experiment: Experiment) -> pd.DataFrame:
     """One row a setting that differs from the pipeline before, see `experiments.previous`; none for the first."""
     before = experiments.previous(experiment)
     found = experiments.differences(experiment, before) if before else {}
-    for name in ("stage1", "stage2"):
-        if name in found:
-            found[name] = (getattr(before, name), getattr(experiment, name))
+    if "stages" in found:
+        found["stages"] = (before.stages, experiment.stages)
     columns = [before.name if before else "before", experiment.name]
     rows = {key: [text(value) for value in pair] for key, pair in found.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
@@ -107,13 +106,16 @@ def differences(experiment: Experiment) -> pd.DataFrame:
 def text(value) -> str:
     """A setting as a table shows it."""
     if isinstance(value, Stage):
-        return f"{value.image_size} px, batch {value.batch_size}, {value.epochs} epoch{'s' * (value.epochs > 1)}"
+        rate = "" if value.rate == 1 else f", rate x {value.rate:g}"
+        return f"{value.image_size} px, batch {value.batch_size}, {value.epochs} epoch{'s' * (value.epochs > 1)}{rate}"
+    if isinstance(value, tuple):
+        return "; ".join(text(one) for one in value)
     return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def stages(about: list[dict], run: Run) -> pd.DataFrame:
     """Validation scores and cost of each finished stage, with the blank baseline of the same images."""
-    positive = run.dataset.part("validation", run.experiment.stage1.image_size).index["positive"]
+    positive = run.dataset.part("validation", run.experiment.stages[0].image_size).index["positive"]
     rows = {}
     for stage in about:
         scores = stage["validation"]

@@ -79,7 +79,8 @@ def _loaders(job: Job, data: Dataset, machine: TrainerSetup) -> tuple[DataLoader
         job.seed,
         job.number,
         machine.workers,
-        job.experiment.augmentation,
+        job.experiment.augmentation_strength,
+        job.experiment.augmentation_list,
         accumulate=machine.accumulate,
         **share,
     )

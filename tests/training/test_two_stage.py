@@ -143,7 +143,9 @@ def test_the_learning_rate_falls_on_a_plateau(tmp_path):
 
 
 def test_the_second_stage_begins_at_its_own_rate(tmp_path):
-    experiment = toy.experiment(epochs=1, learning_rate=1e-4, stage2_rate=0.5)
+    experiment = toy.experiment(epochs=1, learning_rate=1e-4)
+    first, second = experiment.stages
+    experiment = replace(experiment, stages=(first, replace(second, rate=0.5)))
     history = training.train(experiment, toy.ToyData(), tmp_path, workers=0).history
     assert history["learning_rate"].tolist() == pytest.approx([1e-4, 5e-5])
 

@@ -16,8 +16,7 @@ from pneumo_lib.report import tables
 _TITLES = {
     "channels": "input channels",
     "binarization_threshold": "validation threshold (B-TH while training)",
-    "stage1": "stage 1",
-    "stage2": "stage 2",
+    "stages": "stages",
     "starts_from": "first stage taken from",
     "averaged_epochs": "averaged epochs (SWA)",
 }
