@@ -185,7 +185,8 @@ def overview(data: str = dataset.PHANTOM, profile: str = "demo") -> pd.DataFrame
     rows = []
     for folder in sorted(base.folder.parent.parent.glob("*/seed*")):
         number = folder.name.removeprefix("seed")
-        if folder.parent.name.partition(starts.SEPARATOR)[0] not in (*experiments.EXPERIMENTS, *experiments.VARIANTS) or not number.isdecimal():
+        known = (*experiments.EXPERIMENTS, *experiments.VARIANTS)
+        if folder.parent.name.partition(starts.SEPARATOR)[0] not in known or not number.isdecimal():
             continue
         seed = int(number)
         run = Run(experiments.get(folder.parent.name, profile), base.dataset, seed)
