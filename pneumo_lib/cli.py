@@ -88,6 +88,35 @@ def test(tta_table: bool, **named) -> None:
 
 
 @pneumo.command()
+@click.argument("name", metavar="STUDY|all")
+@click.option("--arm", help="of the study; default: every arm")
+@click.option("--seeds", default="", help="with commas, such as 0,1,2; default: as many as the plan gives the arm")
+@click.option("--data", default="phantom", show_default=True, help=PARAMETERS["data"].meaning)
+@click.option("--profile", default="study", show_default=True, help="scale of the runs")
+@click.option("--prepare", is_flag=True, help="only draw the phantoms and prepare their arrays")
+@click.option("--missing", is_flag=True, help="only list what is left to run")
+@click.option("--keep", is_flag=True, help="keep the weights and probability maps of finished runs")
+def study(name, arm, seeds, data, profile, prepare, missing, keep) -> None:
+    """Run what a study of the plan needs and has no record of yet; pneumo_lib/studies.py has the plan."""
+    from pneumo_lib import study as studying
+
+    jobs = studying.jobs(name, arm, studying.parse_seeds(seeds), profile)
+    opened = studying.open_data(data, profile)
+    if prepare:
+        studying.prepare(opened)
+        click.echo(f"{paths.shown(opened.folder)} is ready.")
+        return
+    left = [job for job in jobs if not studying.is_done(studying.run_of(job, opened))]
+    if missing:
+        click.echo("\n".join(map(str, left)) or "Nothing is left to run.")
+        return
+    for job in left:
+        click.echo(f"{job} ...")
+        studying.run_one(studying.run_of(job, opened), keep)
+    click.echo(f"{len(left)} runs done now, {len(jobs) - len(left)} were there.")
+
+
+@pneumo.command()
 @click.argument("xrays", nargs=-1, required=True)
 @click.option("--model", required=True, help="folder of a run, or of exported weights")
 @click.option("--out", required=True, help="folder to write into")

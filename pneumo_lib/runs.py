@@ -61,9 +61,14 @@ class Run:
     seed: int
     # What the first stage starts from; `None`: the encoder weights that the experiment names.
     initial: "InitialWeights | None" = None
+    # The study and its arm that the run belongs to; `None`: the registry's experiments.
+    study: str | None = None
+    arm: str | None = None
 
     @property
     def folder(self) -> Path:
+        if self.study and self.arm:
+            return self.dataset.folder.parent / "studies" / self.study / self.arm / f"seed{self.seed}"
         return self.folder_of(self.experiment.name)
 
     def folder_of(self, experiment: str) -> Path:
@@ -78,7 +83,7 @@ class Run:
     def weights(self, stage: int) -> Path:
         """The weights file of stage 1 or 2; stage 1 may be another experiment's (`starts_from`)."""
         owner = self.experiment.starts_from if stage == 1 else None
-        return self.folder_of(owner or self.experiment.name) / f"stage{stage}.safetensors"
+        return (self.folder_of(owner) if owner else self.folder) / f"stage{stage}.safetensors"
 
     @property
     def final_weights(self) -> Path:

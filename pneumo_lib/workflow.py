@@ -1,5 +1,7 @@
 """The steps of a run as functions, and what the notebooks of sweep and test share: model, predictions, thresholds."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import torch
@@ -117,7 +119,12 @@ def first_predictions(run: Run, n: int = 6) -> Figure:
 
 
 def train_run(
-    run: Run, accumulate: int = 1, precision: str = "auto", force: bool = False, logger: str = "none"
+    run: Run,
+    accumulate: int = 1,
+    precision: str = "auto",
+    force: bool = False,
+    logger: str = "none",
+    trajectory: Path | None = None,
 ) -> TrainingResult:
     """Trains all stages of a run, or finds them finished; see `training.train` for the arguments and errors."""
     first = run.first_stage()
@@ -132,6 +139,7 @@ def train_run(
         accumulate=accumulate,
         precision=precision,
         logger=logger,
+        trajectory=trajectory,
     )
 
 

@@ -18,6 +18,11 @@ _AHEAD = 4
 """Batches that a loader process prepares ahead."""
 
 
+def used_images(n_images: int, batch_size: int, world: int = 1) -> int:
+    """Images an epoch, of all processes: whole batches, see `EpochOrder`."""
+    return n_images - n_images % (batch_size if n_images >= batch_size else world)
+
+
 class EpochOrder(Sampler[Key]):
     """(epoch, position) in an order of its own for each epoch; Lightning calls `set_epoch`.
 
@@ -30,7 +35,7 @@ class EpochOrder(Sampler[Key]):
 
     def __init__(self, n_images: int, batch_size: int, seed: int, stage: int, rank: int = 0, world: int = 1):
         self.n_images, self.seed, self.stage, self.rank, self.world, self.epoch = n_images, seed, stage, rank, world, 0
-        self.used = n_images - n_images % (batch_size if n_images >= batch_size else world)
+        self.used = used_images(n_images, batch_size, world)
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -70,9 +75,8 @@ class PlainImages(Dataset):
 
     def __getitem__(self, position: int) -> tuple[torch.Tensor, torch.Tensor]:
         row = self.part.rows[position]
-        return torch.from_numpy(np.array(self.part.images[row]))[None], torch.from_numpy(
-            np.array(self.part.masks[row])
-        )[None]
+        image, mask = (torch.from_numpy(np.array(array[row]))[None] for array in (self.part.images, self.part.masks))
+        return image, mask
 
 
 def training_loader(
