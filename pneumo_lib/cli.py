@@ -204,12 +204,13 @@ def notebook(source, output, given) -> None:
 @click.argument("run")
 @click.argument("folder", type=Path)
 @click.option("--onnx", is_flag=True, help="also write model.onnx, checked against PyTorch; needs the extra onnx")
-def export(run, folder, onnx) -> None:
+@click.option("--half", is_flag=True, help="filters in float16: half the size; read back like any other file")
+def export(run, folder, onnx, half) -> None:
     """Export a run's weights as segmentation-models-pytorch's `from_pretrained` reads them."""
     from pneumo_lib.evaluation import inference
     from pneumo_lib.model import weights
 
-    click.echo(weights.export(inference.last_stage(paths.given(run)), folder, onnx))
+    click.echo(weights.export(inference.last_stage(paths.given(run)), folder, onnx, half))
 
 
 @pneumo.command()

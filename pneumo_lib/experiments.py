@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass, field, replace
 
-from pneumo_lib import profiles
+from pneumo_lib import profiles, starts
 from pneumo_lib.errors import ParameterError
 from pneumo_lib.profiles import Profile
 
@@ -249,9 +249,10 @@ def get(name: str, profile: str = "paper") -> Experiment:
         ParameterError: unknown name or profile, or not a string; lists the valid ones.
     """
     valid = EXPERIMENTS | VARIANTS
-    if not isinstance(name, str) or name not in valid:
+    base, start = starts.parse(name) if isinstance(name, str) else (name, starts.Start())
+    if not isinstance(name, str) or base not in valid:
         raise ParameterError(f"exp={name!r} is no experiment; choose one of {', '.join(valid)}.")
-    return _scaled(valid[name], profiles.get(profile))
+    return starts.apply(_scaled(valid[base], profiles.get(profile)), start)
 
 
 def _scaled(experiment: Experiment, profile: Profile) -> Experiment:
@@ -292,6 +293,8 @@ def differences(experiment: Experiment, other: Experiment) -> dict[str, tuple]:
 def previous(experiment: Experiment) -> Experiment | None:
     """The pipeline before this one, at the same scale: exp1's is none, a variant's the pipeline that it varies."""
     names = list(EXPERIMENTS)
+    if starts.SEPARATOR in experiment.name:
+        return get(starts.parse(experiment.name)[0], experiment.profile)
     if experiment.name not in names:
         return get(experiment.name.partition("-")[0], experiment.profile)
     position = names.index(experiment.name)

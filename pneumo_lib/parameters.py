@@ -29,6 +29,7 @@ PARAMETERS = {
     "split": Parameter("auto", "patient, deck, follow-up; auto: patient where patients are known, else deck"),
     "patients": Parameter("", "CSV of image ids and NIH file names; empty: the data set's own, if it has one"),
     "weights": Parameter("auto", "imagenet, none (random), or a .safetensors file; auto: as the profile says"),
+    "encoder": Parameter("auto", "any of segmentation_models_pytorch; auto: the experiment's"),
     "accumulate": Parameter(1, "forward passes a step, where a batch does not fit into memory"),
     "precision": Parameter("auto", "32 (float32), bf16 (mixed); auto: bf16 where the device has instructions for it"),
     "logger": Parameter("none", "none, or tensorboard: curves in the run's folder tensorboard/; needs that extra"),
@@ -45,7 +46,7 @@ PARAMETERS = {
 """Every parameter of notebooks/train, sweep and test and of the commands of the same names."""
 RUN = ("exp", "data", "profile", "seed", "split", "patients")
 """The parameters that name a run."""
-TRAIN = (*RUN, "weights", "accumulate", "precision", "logger", "force")
+TRAIN = (*RUN, "weights", "encoder", "accumulate", "precision", "logger", "force")
 LOGGERS = ("none", "tensorboard")
 SWEEP = (*RUN, "tta", "rule", "criterion")
 TEST = (*RUN, "tta_table")
@@ -72,6 +73,20 @@ def checked_weights(name: str) -> "InitialWeights | None":
     if not path.is_file():
         raise WeightsError(f"weights={name!r} is no file; give {choices} or a .safetensors file that is there.")
     return InitialWeights(file=path)
+
+
+def checked_encoder(name: str) -> str | None:
+    """The parameter `encoder` of a notebook; `None` for "auto", the experiment's own.
+
+    Raises:
+        ParameterError: unknown; names similar ones.
+    """
+    if name == "auto":
+        return None
+    # The list of names comes with PyTorch, which takes seconds to import.
+    from pneumo_lib.model import unet
+
+    return unet.checked_encoder(name)
 
 
 def checked_transforms(names: str) -> list[str]:

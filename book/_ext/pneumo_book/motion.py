@@ -10,7 +10,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-import segmentation_models_pytorch as smp
 import torch
 
 from pneumo_book.think import write_script
@@ -85,7 +84,7 @@ def _outputs() -> Iterator[list[torch.Tensor]]:
     found = []
 
     def keep(module, inputs, output) -> None:
-        if isinstance(module, smp.Unet) and not module.training:
+        if isinstance(module, unet.Network) and not module.training:
             found.append(output.detach().float().cpu())
 
     handle = torch.nn.modules.module.register_module_forward_hook(keep)
