@@ -14,6 +14,7 @@ import pandas as pd
 from pneumo_lib import atomic, experiments, paths
 from pneumo_lib.data.dataset import SILVER, is_silver
 from pneumo_lib.errors import ParameterError, RecordError
+from pneumo_lib.metrics.interval import Interval
 
 FORMAT = 2
 HEADLINE = "validation"
@@ -92,6 +93,8 @@ def about(run) -> dict:
             },
         },
         "seed": run.seed,
+        "study": getattr(run, "study", None),
+        "arm": getattr(run, "arm", None),
         "environment": environment(),
     }
 
@@ -190,6 +193,8 @@ def find(folder: Path, kind: str | None = "own") -> list[Record]:
 
 def plain(value):
     """Nested containers with numpy values → what JSON can hold."""
+    if isinstance(value, Interval):
+        return value.as_json()
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
