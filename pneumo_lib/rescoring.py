@@ -15,8 +15,6 @@ from pneumo_lib.runs import Run
 from pneumo_lib.training import common_grid
 
 GRID = common_grid.GRID
-REMOVAL = (0, 64, 128, 256, 512, 1024, 2048, 3072, 4096)
-"""R-TH in pixels of the common grid that thresholds are chosen of."""
 
 
 class Scored(NamedTuple):
@@ -40,8 +38,7 @@ def swept(probability: np.ndarray, truth: np.ndarray, rule: str = "component") -
         truth: bool (N, S, S) on the grid.
         rule: of removal.
     """
-    removal = np.array(REMOVAL) if rule != "triplet" else removal_grid(GRID, rule)
-    return sweep.sweep(on_grid(probability), truth, removal_thresholds=removal, rule=rule)
+    return sweep.sweep(on_grid(probability), truth, removal_thresholds=removal_grid(rule), rule=rule)
 
 
 def scored(test: SweepResult, thresholds: Thresholds) -> Scored:
