@@ -177,12 +177,13 @@ def run_one(run: Run, keep: bool = False) -> bool:
 
     from pneumo_lib import choices, endings, workflow
 
-    if threads := getattr(run.dataset.profile, "threads", None):
+    threads = run.dataset.profile.threads
+    if threads:
         # One core for each run, and as many runs side by side as there are cores.
         torch.set_num_threads(threads)
     trajectory = run.folder / "trajectory" if has_endings(run) else None
     if not (run.folder / "record.json").is_file():
-        workflow.train_run(run, trajectory=trajectory)
+        workflow.train_run(run, trajectory=trajectory, workers=threads)
         workflow.sweep_run(run)
         workflow.test_run(run, tta_table=False)
     if has_endings(run):
