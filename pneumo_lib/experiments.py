@@ -224,6 +224,8 @@ VARIANTS = {
         _variant("exp4-averaged-statistics", averaged_statistics=True),
         _variant("exp4-imagenet", input_norm="imagenet"),
         _variant("exp4-unnormalised", input_norm="none"),
+        # As many pixels through the network as in both stages of exp4: 60 epochs at 256 pixels cost 15 at 512.
+        _variant("exp4-one-stage", stages=(Stage(512, 14, 44),)),
         # PyTorch's count of a patience of 5.
         _variant("exp4-patience-6", plateau_patience=6),
         _variant("exp5-text", stages=(Stage(256, 40, 100), Stage(512, 14, 70))),
@@ -263,6 +265,7 @@ def _scaled(experiment: Experiment, profile: Profile) -> Experiment:
         encoder_weights=experiment.encoder_weights and profile.encoder_weights,
         learning_rate=profile.learning_rate,
         schedule=profile.schedule or experiment.schedule,
+        input_norm=profile.input_norm if profile.input_norm and experiment.input_norm == "batch" else experiment.input_norm,
         # A variant's patience is as much longer at every scale.
         plateau_patience=profile.plateau_patience + experiment.plateau_patience - paper.plateau_patience,
         augmentation_strength=profile.augmentation_strength,

@@ -93,8 +93,6 @@ def about(run) -> dict:
             },
         },
         "seed": run.seed,
-        "study": getattr(run, "study", None),
-        "arm": getattr(run, "arm", None),
         "environment": environment(),
     }
 

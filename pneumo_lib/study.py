@@ -113,9 +113,7 @@ def run_of(job: Job, data: Dataset) -> Run:
     return Run(experiment, data, job.seed, study=job.study, arm=job.arm)
 
 
-def start(
-    study: str, arm: str, seed: int = 0, data: str = dataset.PHANTOM, profile: str = studies.PROFILE
-) -> Run:
+def start(study: str, arm: str, seed: int = 0, data: str = dataset.PHANTOM, profile: str = studies.PROFILE) -> Run:
     """The run of an arm and seed, from a notebook's parameters; that of two-stage A where the arm is trained like it.
 
     Raises:
@@ -160,10 +158,7 @@ def is_done(run: Run) -> bool:
     wanted = [run.folder / "record.json"]
     wanted += [run.folder / "endings" / "thresholds.csv"] if has_endings(run) else []
     wanted += [run.folder / "choices.csv"] if has_choices(run) else []
-    # Written by the test step, or after it on the common grid.
-    table = run.folder / "per_image.csv"
-    scored = table.is_file() and "max_probability" in table.open(encoding="utf-8").readline()
-    return scored and all(path.is_file() for path in wanted)
+    return all(path.is_file() for path in wanted)
 
 
 def run_one(run: Run, keep: bool = False) -> bool:
@@ -180,17 +175,17 @@ def run_one(run: Run, keep: bool = False) -> bool:
         return False
     import torch
 
-    from pneumo_lib import choices, endings, rescoring, workflow
+    from pneumo_lib import choices, endings, workflow
 
-    if threads := getattr(run.dataset.profile, "threads", None):
+    threads = run.dataset.profile.threads
+    if threads:
         # One core for each run, and as many runs side by side as there are cores.
         torch.set_num_threads(threads)
     trajectory = run.folder / "trajectory" if has_endings(run) else None
     if not (run.folder / "record.json").is_file():
-        workflow.train_run(run, trajectory=trajectory)
+        workflow.train_run(run, trajectory=trajectory, workers=threads)
         workflow.sweep_run(run)
         workflow.test_run(run, tta_table=False)
-    rescoring.complete(run)
     if has_endings(run):
         endings.write(run, trajectory)
     if has_choices(run):

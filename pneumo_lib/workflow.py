@@ -199,6 +199,7 @@ def train_run(
     force: bool = False,
     logger: str = "none",
     trajectory: Path | None = None,
+    workers: int | None = None,
 ) -> TrainingResult:
     """Trains all stages of a run, or finds them finished; see `training.train` for the arguments and errors."""
     first = run.first_stage()
@@ -214,6 +215,7 @@ def train_run(
         precision=precision,
         logger=logger,
         trajectory=trajectory,
+        workers=workers,
     )
 
 

@@ -62,7 +62,9 @@ def tensors(encoder: str) -> dict[str, torch.Tensor]:
         wanted = timm.create_model(match[1], pretrained=False).state_dict()
     # The package has TensorFlow's names; the entries' order is timm's.
     if [entry.shape for entry in entries] != [tensor.shape for tensor in wanted.values()]:
-        raise WeightsError(f"{path.name} does not fit timm's {match[1]}; install the tested versions (constraints.txt).")
+        raise WeightsError(
+            f"{path.name} does not fit timm's {match[1]}; install the tested versions (constraints.txt)."
+        )
     return dict(zip(wanted, entries, strict=True))
 
 
@@ -92,7 +94,12 @@ def with_even_padding(model: nn.Module) -> nn.Module:
     for name, layer in list(model.named_modules()):
         if type(layer) is Conv2dSame and layer.stride == (2, 2) and layer.dilation == (1, 1):
             new = EvenConv2d(
-                layer.in_channels, layer.out_channels, layer.kernel_size, 2, groups=layer.groups, bias=layer.bias is not None
+                layer.in_channels,
+                layer.out_channels,
+                layer.kernel_size,
+                2,
+                groups=layer.groups,
+                bias=layer.bias is not None,
             )
             new.weight, new.bias = layer.weight, layer.bias
             model.set_submodule(name, new)

@@ -32,9 +32,13 @@ class Architecture:
     @classmethod
     def of(cls, experiment) -> "Architecture":
         """Of an experiment, or of its settings as a weights file has them."""
-        values = experiment if isinstance(experiment, Mapping) else {
-            field.name: getattr(experiment, field.name) for field in fields(cls) if hasattr(experiment, field.name)
-        }
+        values = (
+            experiment
+            if isinstance(experiment, Mapping)
+            else {
+                field.name: getattr(experiment, field.name) for field in fields(cls) if hasattr(experiment, field.name)
+            }
+        )
         return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
 
 
@@ -138,7 +142,9 @@ def checked_encoder(name: str) -> str:
     Raises:
         ParameterError: there is none; names similar ones and says where all are listed.
     """
-    if isinstance(name, str) and (name in encoders or (name.startswith("tu-") and timm.is_model(name.removeprefix("tu-")))):
+    if isinstance(name, str) and (
+        name in encoders or (name.startswith("tu-") and timm.is_model(name.removeprefix("tu-")))
+    ):
         return name
     known = [*encoders, *(f"tu-{model}" for model in timm.list_models())]
     similar = difflib.get_close_matches(str(name), known, 3) or ["resnet34", "tu-tf_efficientnet_lite0"]

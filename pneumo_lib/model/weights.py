@@ -70,7 +70,9 @@ def load_network(path: Path) -> unet.Network:
     """
     settings = metadata(path).get("settings") or {}
     if not isinstance(settings.get("experiment"), dict):
-        raise WeightsError(f"{paths.shown(path)} does not say which experiment it belongs to; train it with this package.")
+        raise WeightsError(
+            f"{paths.shown(path)} does not say which experiment it belongs to; train it with this package."
+        )
     return load(path, unet.build(settings["experiment"], pretrained=False))
 
 
