@@ -18,7 +18,7 @@
 # %% tags=["parameters"]
 data: str = "phantom"  # phantom, or the folder of a copy of SIIM-ACR
 profile: str = "demo"  # paper, half, demo or smoke: the sizes that are prepared, and how many phantoms are made
-split: str = "auto"  # patient, deck, follow-up; auto: patient where patients are known, else deck
+split: str = "auto"  # patient, deck, deck-2k, follow-up, follow-up-90-10, trial; auto: patient where known, else deck
 patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
 
 # %%

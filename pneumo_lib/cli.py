@@ -79,14 +79,15 @@ def sweep(tta: str, rule: str, criterion: str, **named) -> None:
 
 @pneumo.command()
 @_options(TEST)
-def test(tta_table: bool, **named) -> None:
-    """Score a run on its test images and write its record."""
+def test(tta_table: bool, test_data: str, test_patients: str, seen: str, **named) -> None:
+    """Score a run on its test images, or on other data, and write its record."""
     from pneumo_lib import records, runs
 
     run = runs.start(**named)
     from pneumo_lib import workflow
     from pneumo_lib.report.style import interval_text
 
+    run = runs.on_other_data(run, test_data, test_patients, seen) if test_data else run
     record = workflow.test_run(run, tta_table)
     click.echo(f"{record.name}, {record.label}: mean DSC {interval_text(records.headline(record)['dsc'])} on test")
 

@@ -26,7 +26,10 @@ PARAMETERS = {
     "data": Parameter("phantom", "phantom, or the folder of a copy of SIIM-ACR"),
     "profile": Parameter("demo", "paper (hours on a GPU), half (hours on two cores), demo (minutes), smoke (seconds)"),
     "seed": Parameter(0, "of weights, order and augmentation; another seed is a repeat"),
-    "split": Parameter("auto", "patient, deck, follow-up; auto: patient where patients are known, else deck"),
+    "split": Parameter(
+        "auto",
+        "patient, deck, deck-2k, follow-up, follow-up-90-10, trial; auto: patient where known, else deck",
+    ),
     "patients": Parameter("", "CSV of image ids and NIH file names; empty: the data set's own, if it has one"),
     "weights": Parameter("auto", "imagenet, none (random), or a .safetensors file; auto: as the profile says"),
     "encoder": Parameter("auto", "any of segmentation_models_pytorch; auto: the experiment's"),
@@ -39,6 +42,11 @@ PARAMETERS = {
         "component", "of removal: component (the deck), mask (the follow-up code), triplet (the first place)"
     ),
     "criterion": Parameter("dsc", "by which thresholds are chosen on validation: dsc (mean DSC), iou, stepwise_iou"),
+    "test_data": Parameter(
+        "", "folders of other data to test on, with commas between; empty: the run's own test images"
+    ),
+    "test_patients": Parameter("", "as patients, for test_data"),
+    "seen": Parameter("refuse", "images of test_data that the run has seen: refuse, or leave-out"),
     "tta_table": Parameter(
         True, "measure what each augmentation adds: 8 forward passes an image, hours for paper without a GPU"
     ),
@@ -49,7 +57,7 @@ RUN = ("exp", "data", "profile", "seed", "split", "patients")
 TRAIN = (*RUN, "weights", "encoder", "accumulate", "precision", "logger", "force")
 LOGGERS = ("none", "tensorboard")
 SWEEP = (*RUN, "tta", "rule", "criterion")
-TEST = (*RUN, "tta_table")
+TEST = (*RUN, "tta_table", "test_data", "test_patients", "seen")
 
 
 def checked_weights(name: str) -> "InitialWeights | None":

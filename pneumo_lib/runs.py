@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from pneumo_lib import experiments, hardware, parameters, paths, phantom, profiles, starts
-from pneumo_lib.data import dataset, radiographs
+from pneumo_lib.data import dataset, external, radiographs
 from pneumo_lib.data.dataset import Dataset
 from pneumo_lib.errors import ParameterError, RadiographError, StepError
 from pneumo_lib.experiments import Experiment
@@ -70,6 +70,11 @@ class Run:
         if self.study and self.arm:
             return self.dataset.folder.parent / "studies" / self.study / self.arm / f"seed{self.seed}"
         return self.folder_of(self.experiment.name)
+
+    @property
+    def own(self) -> "Run":
+        """The run on its own data: whose weights and thresholds these are."""
+        return self
 
     def folder_of(self, experiment: str) -> Path:
         """The folder of another experiment on the same data, profile and seed."""
@@ -138,6 +143,41 @@ class Run:
                 f"runs/{experiment or self.experiment.name}-{notebook}.ipynb {parameters}"
             )
         return path
+
+
+@dataclass(frozen=True)
+class ExternalRun(Run):
+    """A finished run on other data: weights and thresholds are the run's own, what the test writes lies in `folder`."""
+
+    origin: Run | None = None
+
+    @property
+    def own(self) -> Run:
+        return self.origin or self
+
+    @property
+    def folder(self) -> Path:
+        return self.dataset.folder.parent
+
+    @property
+    def label(self) -> str:
+        return f"{self.own.label}; tested on {self.dataset.label.rsplit(', ', 1)[0]}"
+
+    def weights(self, stage: int) -> Path:
+        return self.own.weights(stage)
+
+    def folder_of(self, experiment: str) -> Path:
+        return self.own.folder_of(experiment)
+
+    def needs(self, path: Path, notebook: str, experiment: str | None = None) -> Path:
+        return self.own.needs(path, notebook, experiment)
+
+
+def on_other_data(run: Run, test_data: str, test_patients: str = "", seen: str = "refuse") -> ExternalRun:
+    """The run on another test set, in `<run>/external/<data>`; see `external.open_external` for arguments and errors."""
+    size = run.experiment.image_size
+    other = external.open_external(run.dataset, size, run.folder / "external", test_data, test_patients, seen)
+    return ExternalRun(run.experiment, other, run.seed, run.initial, run.study, run.arm, origin=run)
 
 
 def start(

@@ -18,7 +18,7 @@ from pneumo_lib.evaluation.transforms import TRANSFORMS
 from pneumo_lib.model import unet, weights
 from pneumo_lib.records import Record
 from pneumo_lib.report import style, xray_figures
-from pneumo_lib.runs import Run
+from pneumo_lib.runs import ExternalRun, Run, on_other_data
 from pneumo_lib.training.two_stage import TrainingResult
 
 
@@ -85,6 +85,7 @@ def scored(
 
 def validated(run: Run, chosen: Thresholds) -> pd.DataFrame:
     """`validation.csv`: the validation images' scores with the thresholds chosen on them, from the maps of the sweep."""
+    run = run.own
     index = run.dataset.part("validation", run.experiment.image_size).index
     path = run.needs(run.folder / "validation.npy", "sweep")
     probability, truth = CommonGridMaps(np.load(path, mmap_mode="r")), true_masks(run, "validation")
@@ -96,6 +97,7 @@ def validated(run: Run, chosen: Thresholds) -> pd.DataFrame:
 
 def chosen_on_validation(run: Run, chosen: Thresholds) -> dict[str, Thresholds]:
     """The pairs chosen on validation, see `scores.choose`, from the maps that the sweep wrote."""
+    run = run.own
     path = run.needs(run.folder / "validation.npy", "sweep")
     result = swept(CommonGridMaps(np.load(path, mmap_mode="r")), true_masks(run, "validation"), chosen.rule)
     return scores.choose(result, criterion(run)) | {"validation": chosen}
@@ -103,7 +105,7 @@ def chosen_on_validation(run: Run, chosen: Thresholds) -> dict[str, Thresholds]:
 
 def criterion(run: Run) -> str:
     """The criterion of a run's choice of thresholds."""
-    return postprocessing.criterion_of(run.needs(run.folder / "thresholds.json", "sweep"))
+    return postprocessing.criterion_of(run.needs(run.own.folder / "thresholds.json", "sweep"))
 
 
 def load_thresholds(run: Run) -> tuple[Thresholds, list[str]]:
@@ -113,7 +115,7 @@ def load_thresholds(run: Run) -> tuple[Thresholds, list[str]]:
         StepError: no sweep yet; says how.
         SweepError: damaged.
     """
-    return postprocessing.read_thresholds(run.needs(run.folder / "thresholds.json", "sweep"))
+    return postprocessing.read_thresholds(run.needs(run.own.folder / "thresholds.json", "sweep"))
 
 
 def gain_of_tta(run: Run, truth: TrueMasks, chosen: Thresholds, wanted: bool = True) -> pd.DataFrame | None:
@@ -251,6 +253,13 @@ def test_run(run: Run, tta_table: bool = True) -> Record:
     return write_record(run, chosen, transforms, measured, per_image)
 
 
+def test_external(
+    run: Run, test_data: str, test_patients: str = "", seen: str = "refuse", tta_table: bool = False
+) -> Record:
+    """As `test_run` on other data, with the thresholds of the run's own validation; see `runs.on_other_data`."""
+    return test_run(on_other_data(run, test_data, test_patients, seen), tta_table)
+
+
 def protocols(run: Run, result: SweepResult, probability: CommonGridMaps, truth: TrueMasks, chosen: Thresholds) -> dict:
     """`scores.protocols` of a run's test images."""
     pairs = chosen_on_validation(run, chosen)
@@ -285,5 +294,8 @@ def write_record(
         "criterion": criterion(run),
         "chosen": chosen._asdict() | {"at_edge": postprocessing.edges(chosen)},
     }
-    values = records.about(run) | about | measured
+    values = records.about(run.own) | {"label": run.label} | about | measured
+    if isinstance(run, ExternalRun):
+        # What is synthetic is published with pictures; it is the tested images that count.
+        values |= {"tested_on": run.dataset.tested_on(), "synthetic": run.dataset.is_phantom}
     return records.write(run.folder, values, per_image, trained.history, validated(run, chosen))

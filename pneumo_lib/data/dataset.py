@@ -1,7 +1,7 @@
 """One data set, ready for every experiment: its index, its split and its prepared arrays at each size."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pneumo_lib import paths
+from pneumo_lib import atomic, paths
 from pneumo_lib.data import preprocessing, siim, splits
 from pneumo_lib.data.preprocessing import Preprocessed
 from pneumo_lib.errors import ParameterError, SplitError
@@ -18,8 +18,10 @@ from pneumo_lib.profiles import Profile
 PHANTOM = "phantom"
 SILVER = "silver labels"
 """What a data set's masks are called where another model predicted them: where the folder's name has "silver" in it."""
+LABELS = "labels.csv"
+"""The index beside the prepared arrays: with it they serve where the X-rays are not."""
 Maker = Callable[[Path, int], object]
-SPLIT_RULES = ("auto", "patient", "deck", "follow-up")
+SPLIT_RULES = ("auto", *splits.RULES)
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Dataset:
     @property
     def is_phantom(self) -> bool:
         """Whether the images are synthetic, asked of the data set itself."""
-        return self.root is None or _is_drawn(self.root / "dataset.json")
+        return self.root is None or is_drawn(self.root / "dataset.json")
 
     @property
     def label(self) -> str:
@@ -85,15 +87,31 @@ class Dataset:
         """One row an image (`siim.load_index`)."""
         if self.root is None and self.make is not None:
             self.make(self._root, self.profile.phantom_images)
-        return siim.load_index(self._root, patients=self.patients)
+        if self._without_files:
+            return _read_labels(self.folder / LABELS)
+        index = siim.load_index(self._root, patients=self.patients)
+        _write_labels(self.folder / LABELS, index)
+        return index
+
+    @property
+    def _without_files(self) -> bool:
+        """Whether the X-rays are not on this machine, but what was prepared of them is."""
+        return self.root is not None and not self.root.is_dir() and (self.folder / LABELS).is_file()
 
     def at(self, size: int) -> Preprocessed:
         """The arrays at `size` pixels a side, made when first asked for."""
-        return preprocessing.prepare(self.index, self.folder / str(size), size)
+        return self._at([size])[size]
+
+    def _at(self, sizes: Sequence[int]) -> dict[int, Preprocessed]:
+        """Arrays at several sizes, every file decoded once. Those that are there serve without the X-rays, too."""
+        folders = {size: self.folder / str(size) for size in sizes}
+        if self._without_files:
+            return {size: preprocessing.load(folder) for size, folder in folders.items()}
+        return preprocessing.prepare_sizes(self.index, folders)
 
     def prepare(self) -> pd.DataFrame:
         """Makes the arrays of both stages' sizes; images and megabytes of each."""
-        made = {size: self.at(size) for size in self.profile.image_sizes}
+        made = self._at(self.profile.image_sizes)
         rows = {
             size: {"images": len(one.images), "MB": (one.images.nbytes + one.masks.nbytes) / 1e6}
             for size, one in made.items()
@@ -105,8 +123,14 @@ class Dataset:
         """train / validation / test by image, saved beside the arrays so that every run of every experiment sees the same."""
         path = self.folder / f"split-{self.split_rule}.csv"
         if not path.is_file():
-            splits.save(path, self.index, splits.split(self.index, self.split_rule, seed=0))
+            splits.save(path, self.index, splits.split(self.index, self.split_rule, seed=0, counts=self._counts))
         return splits.load(path, self.index)
+
+    @property
+    def _counts(self) -> tuple[int, int, int] | None:
+        """Exact sizes of the parts: the profile's, of a phantom data set of its size that is split by patient."""
+        ours = self.is_phantom and self.split_rule == "patient" and len(self.index) == self.profile.phantom_images
+        return self.profile.phantom_subsets if ours and self.index.labelled.all() else None
 
     @property
     def split_rule(self) -> str:
@@ -137,7 +161,16 @@ class Dataset:
         )
 
     def part(self, name: str, size: int) -> Subset:
-        """One part of the split ("train", "validation" or "test") at `size` pixels a side."""
+        """One part of the split ("train", "validation" or "test") at `size` pixels a side.
+
+        Raises:
+            SplitError: "test" under a rule that leaves none.
+        """
+        if name == "test" and self.split_rule in splits.WITHOUT_TEST:
+            raise SplitError(
+                f"split rule {self.split_rule!r} has no test images: score the run on other data (test_data), submit to "
+                "the challenge, or use rule 'follow-up', which keeps a tenth for test."
+            )
         arrays = self.at(size)
         rows = np.flatnonzero((self.split == name).fillna(False).to_numpy(bool))
         return Subset(arrays.images, arrays.masks, arrays.index.iloc[rows].reset_index(drop=True), rows)
@@ -151,7 +184,22 @@ class Dataset:
         )
 
 
-def _is_drawn(mark: Path) -> bool:
+def _write_labels(path: Path, index: pd.DataFrame) -> None:
+    table = index.drop(columns="path").assign(rle=index.rle.map("|".join))
+    atomic.write_csv(path, table)
+
+
+def _read_labels(path: Path) -> pd.DataFrame:
+    """The index as `siim.load_index` gives it, with empty paths."""
+    types = preprocessing.COLUMNS | {"rle": "str"}
+    table = pd.read_csv(
+        path, dtype=types, keep_default_na=False, na_values={name: [""] for name in types if name != "rle"}
+    )
+    table["rle"] = [tuple(text.split("|")) if text else () for text in table.rle]
+    return table.assign(path="")
+
+
+def is_drawn(mark: Path) -> bool:
     """Whether a file is the mark of a phantom data set; users' own folders may have another of its name."""
     try:
         found = json.loads(mark.read_text(encoding="utf-8"))
@@ -189,9 +237,9 @@ def open_dataset(
     if data == PHANTOM:
         return Dataset(PHANTOM, None, _folder(PHANTOM, profile, split), profile, split, chosen, make)
     root = paths.given(data).resolve()
-    if not root.is_dir():
-        raise ParameterError(f"data={data!r} is no folder; give {PHANTOM!r} or the folder of a copy of SIIM-ACR.")
     name = paths.slug(root.name)
+    if not root.is_dir() and not (_folder(name, profile, split) / LABELS).is_file():
+        raise ParameterError(f"data={data!r} is no folder; give {PHANTOM!r} or the folder of a copy of SIIM-ACR.")
     return Dataset(name, root, _folder(name, profile, split), profile, split, chosen)
 
 

@@ -123,7 +123,7 @@ def _append(stores: dict[int, Store], number: int, rows: list, futures: list, on
             store.append(images, masks, skipped)
 
 
-_COLUMNS = {
+COLUMNS = {
     "image_id": "str",
     "labelled": "bool",
     "positive": "boolean",
@@ -231,7 +231,7 @@ def load(folder: str | Path, check: bool = True) -> Preprocessed:
             f"{folder / 'index.csv'} is missing or damaged; delete the folder and prepare it again."
         )
     size, n_rows = manifest["origin"]["size"], sum(chunk["rows"] for chunk in manifest["chunks"])
-    index = pd.read_csv(folder / "index.csv", dtype=_COLUMNS, keep_default_na=False, na_values=[""])
+    index = pd.read_csv(folder / "index.csv", dtype=COLUMNS, keep_default_na=False, na_values=[""])
     arrays = []
     for name in ARRAYS:
         path = folder / f"{name}.npy"
@@ -305,7 +305,7 @@ def _write_index(folder: Path, manifest: dict, index: pd.DataFrame, skipped: lis
 
 def _index_csv(index: pd.DataFrame, skipped: list[list[str]]) -> bytes:
     kept = index[~index.image_id.isin([image_id for image_id, _ in skipped])]
-    return kept.reindex(columns=list(_COLUMNS)).to_csv(index=False).encode()
+    return kept.reindex(columns=list(COLUMNS)).to_csv(index=False).encode()
 
 
 def _crc(path: Path) -> int | None:

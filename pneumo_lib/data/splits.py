@@ -1,13 +1,15 @@
 """Which images train, which choose (validation) and which report (test): by patient where known, and duplicates counted."""
 
 import hashlib
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from sklearn.model_selection import train_test_split
 
-from pneumo_lib import atomic
+from pneumo_lib import atomic, challenge
 from pneumo_lib.errors import SplitError
 
 _IMAGES_A_STRATUM = 12
@@ -107,10 +109,20 @@ def report_duplicates(images: np.ndarray, split: pd.Series) -> pd.DataFrame:
 
 
 PARTS = ("train", "validation", "test")
-RULES = ("deck", "follow-up", "patient")
+RULES = ("deck", "deck-2k", "follow-up", "follow-up-90-10", "trial", "patient")
+WITHOUT_TEST = ("follow-up-90-10",)
+"""Rules that leave no image for "test".
+
+`follow-up-90-10` is the follow-up code's own way: it submits to the challenge instead of testing."""
 
 DECK_TEST = 1830 / (10_065 + 1830)
 """The deck's test images as a share of all that it counts."""
+
+DECK_2K_TEST = (challenge.IMAGES - 10_065) / challenge.IMAGES
+"""The deck's "2k" test images: the 1,982 that its 10,065 training images leave of all 12,047 labelled ones."""
+
+TRIAL_SHARES = (0.80, 0.10, 0.10)
+"""Shares of train, validation and test under `trial`, for X-rays of unknown patients: our choice."""
 
 DECK_VALIDATION = 0.1
 """Share of the deck's training part that becomes validation: our choice, as in the follow-up code; the deck has none."""
@@ -128,18 +140,22 @@ def default_rule(index: pd.DataFrame) -> str:
     return "patient" if index.patient_id[index.labelled].notna().any() else "deck"
 
 
-def split(index: pd.DataFrame, rule: str, seed: int = 0) -> pd.Series:
+def split(index: pd.DataFrame, rule: str, seed: int = 0, counts: tuple[int, int, int] | None = None) -> pd.Series:
     """The part of each image: "train", "validation" or "test"; <NA> for unlabelled images.
 
     Args:
         index: as `siim.load_index` gives it; the order of its rows does not matter.
         rule: `deck`: by image, test as large as in the deck (15.4 %), validation 10 % of the rest.
+            `deck-2k`: by image, the deck's other reading: 1,982 test images of 12,047, validation 10 % of the rest.
+            `trial`: by image, 80 / 10 / 10 %, stratified by positive and mask area.
+            `follow-up-90-10`: by image; the follow-up code's hold-out is validation, the rest trains, no test.
             `follow-up`: by image; validation is the follow-up code's hold-out of 10 %, drawn with its seed 1994
             whatever `seed` says; the follow-up code tests on Kaggle's unpublished masks, so here a second tenth, drawn
             from the rest with `seed`, plays test.
             `patient`: 70 / 15 / 15 %, all images of a patient in one part, stratified by positive and mask area; an
             image of unknown patient counts as a patient of its own.
         seed: of the draw.
+        counts: exact numbers of training, validation and test images, under `patient` only.
 
     Returns:
         Series "split" (string), aligned with `index`; `attrs` hold the rule and the seed.
@@ -152,9 +168,9 @@ def split(index: pd.DataFrame, rule: str, seed: int = 0) -> pd.Series:
     labelled = index[index.labelled].sort_values("image_id")
     if labelled.image_id.duplicated().any():
         raise SplitError("The index names an image twice; give it as siim.load_index returns it.")
-    parts = _by_patient(labelled, seed) if rule == "patient" else _by_image(len(labelled), rule, seed)
+    parts = _parts(labelled, rule, seed, counts)
     for number, name in enumerate(PARTS):
-        if not (parts == number).any():
+        if not (parts == number).any() and not (name == "test" and rule in WITHOUT_TEST):
             raise SplitError(
                 f"{len(labelled)} labelled images leave {name} empty under rule {rule!r}; give more images."
             )
@@ -229,30 +245,99 @@ def load(path: str | Path, index: pd.DataFrame) -> pd.Series:
     return result
 
 
-def _by_image(n: int, rule: str, seed: int) -> np.ndarray:
-    """Part number (0 train, 1 validation, 2 test) of each of `n` images."""
-    rng = np.random.default_rng(seed)
+def _parts(labelled: pd.DataFrame, rule: str, seed: int, counts: tuple[int, int, int] | None) -> np.ndarray:
+    """Part number (0 train, 1 validation, 2 test) of each labelled image."""
+    if rule == "patient":
+        return _by_patient(labelled, seed, counts)
+    if counts is not None:
+        raise SplitError(f"exact counts of images need split rule 'patient', not {rule!r}.")
+    if rule == "trial":
+        areas = labelled.mask_area_px.to_numpy(np.int64)
+        return assign_groups(np.arange(len(labelled)), areas, TRIAL_SHARES, np.random.default_rng(seed))
+    if rule in ("deck", "deck-2k"):
+        return _by_deck(len(labelled), DECK_TEST if rule == "deck" else DECK_2K_TEST, seed)
+    return _by_follow_up(len(labelled), rule, seed)
+
+
+def _by_deck(n: int, test_share: float, seed: int) -> np.ndarray:
+    order = np.random.default_rng(seed).permutation(n)
+    n_test = round(test_share * n)
+    n_validation = round(DECK_VALIDATION * (n - n_test))
     parts = np.zeros(n, int)
-    if rule == "deck":
-        order = rng.permutation(n)
-        n_test = round(DECK_TEST * n)
-        n_validation = round(DECK_VALIDATION * (n - n_test))
-        parts[order[:n_test]] = 2
-        parts[order[n_test : n_test + n_validation]] = 1
-        return parts
-    held_out = -(-n // round(1 / FOLLOW_UP_HOLD_OUT))  # rounded up, as scikit-learn's train_test_split does there
-    parts[np.random.default_rng(FOLLOW_UP_SEED).permutation(n)[:held_out]] = 1
-    parts[rng.permutation(np.flatnonzero(parts == 0))[:held_out]] = 2
+    parts[order[:n_test]] = 2
+    parts[order[n_test : n_test + n_validation]] = 1
     return parts
 
 
-def _by_patient(labelled: pd.DataFrame, seed: int) -> np.ndarray:
+def _by_follow_up(n: int, rule: str, seed: int) -> np.ndarray:
+    """The follow-up code's own call; its sorted paths are in the order of the sorted image ids."""
+    parts = np.zeros(n, int)
+    if n < 2:
+        return parts
+    held_out = train_test_split(np.arange(n), test_size=FOLLOW_UP_HOLD_OUT, random_state=FOLLOW_UP_SEED)[1]
+    parts[held_out] = 1
+    if rule not in WITHOUT_TEST:
+        parts[np.random.default_rng(seed).permutation(np.flatnonzero(parts == 0))[: len(held_out)]] = 2
+    return parts
+
+
+def _by_patient(labelled: pd.DataFrame, seed: int, counts: tuple[int, int, int] | None) -> np.ndarray:
     if labelled.patient_id.isna().all():
         raise SplitError(
             "split rule 'patient' needs to know the patients, and none is known; name a map of image ids to patients, "
             "or use rule 'deck'."
         )
+    if counts is not None and sum(counts) != len(labelled):
+        raise SplitError(f"counts {counts} are {sum(counts)} images, but {len(labelled)} are labelled.")
     own = pd.Series("image " + labelled.image_id, index=labelled.index)
-    patients = labelled.patient_id.astype(object).where(labelled.patient_id.notna(), own)
+    groups = pd.factorize(labelled.patient_id.astype(object).where(labelled.patient_id.notna(), own))[0]
     areas = labelled.mask_area_px.to_numpy(np.int64)
-    return assign_groups(pd.factorize(patients)[0], areas, PATIENT_SHARES, np.random.default_rng(seed))
+    shares = PATIENT_SHARES if counts is None else np.array(counts) / sum(counts)
+    parts = assign_groups(groups, areas, shares, np.random.default_rng(seed))
+    return parts if counts is None else _made_exact(parts, groups, areas > 0, counts)
+
+
+def _made_exact(parts: np.ndarray, groups: np.ndarray, positive: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+    """Moves and swaps whole groups until every part has its number of images, and of positives as near as can be.
+
+    Raises:
+        SplitError: the groups' sizes do not allow it.
+    """
+    sizes = np.stack([np.bincount(groups), np.bincount(groups, positive).astype(int)], axis=1)
+    part_of = np.zeros(len(sizes), int)
+    part_of[groups] = parts
+    targets = np.stack([counts, np.round(np.array(counts) * positive.mean())], axis=1).astype(int)
+    weights = np.array([len(groups), 1])  # numbers of images first
+    while True:
+        excess = np.stack([sizes[part_of == part].sum(axis=0) for part in range(len(PARTS))]) - targets
+        best = _best_exchange(part_of, sizes, excess, weights)
+        if best is None:
+            break
+        for group, part in best:
+            part_of[group] = part
+    if excess[:, 0].any():
+        raise SplitError(f"the patients' images cannot be divided into exactly {', '.join(map(str, counts))}.")
+    return part_of[groups]
+
+
+def _best_exchange(
+    part_of: np.ndarray, sizes: np.ndarray, excess: np.ndarray, weights: np.ndarray
+) -> list[tuple[int, int]] | None:
+    """The move or swap of groups between two parts that helps most, as (group, new part); None where nothing helps."""
+    best, gain = None, 0
+    for giver, taker in itertools.permutations(range(len(PARTS)), 2):
+        before = (np.abs(excess[[giver, taker]]) * weights).sum()
+        given, taken = (_one_of_each_kind(part_of, sizes, part) for part in (giver, taker))
+        for out, back in itertools.product(given, [None, *taken]):
+            moved = sizes[out] - (0 if back is None else sizes[back])
+            after = (np.abs(np.stack([excess[giver] - moved, excess[taker] + moved])) * weights).sum()
+            if before - after > gain:
+                gain = before - after
+                best = [(out, taker)] if back is None else [(out, taker), (back, giver)]
+    return best
+
+
+def _one_of_each_kind(part_of: np.ndarray, sizes: np.ndarray, part: int) -> np.ndarray:
+    """One group of a part for each pair of numbers of images and positives that its groups have."""
+    groups = np.flatnonzero(part_of == part)
+    return groups[np.unique(sizes[groups], axis=0, return_index=True)[1]]

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import train_test_split
 
 from pneumo_lib.data import splits
 from pneumo_lib.errors import SplitError
@@ -64,7 +65,8 @@ def test_seeds(rule):
     index = like_the_challenge(300)
     first = splits.split(index, rule, 1)
     assert first.equals(splits.split(index, rule, 1))
-    assert not first.equals(splits.split(index, rule, 2))
+    # The follow-up code's hold-out has a seed of its own, and nothing else is drawn there.
+    assert first.equals(splits.split(index, rule, 2)) == (rule == "follow-up-90-10")
     assert first.attrs == {"rule": rule, "seed": 1}
     assert first.name == "split"
 
@@ -128,13 +130,14 @@ def test_images_of_unknown_patients_stand_alone():
 
 @pytest.mark.parametrize("rule", splits.RULES)
 def test_too_few_images(rule):
+    n = 1 if rule in splits.WITHOUT_TEST else 2
     with pytest.raises(SplitError, match="empty"):
-        splits.split(make_index([100, 0], ["a", "b"]), rule)
+        splits.split(make_index([100, 0][:n], ["a", "b"][:n]), rule)
 
 
 def test_unknown_rule_no_patients_and_repeated_ids():
     index = make_index([100, 0, 0, 100])
-    with pytest.raises(SplitError, match="deck, follow-up, patient"):
+    with pytest.raises(SplitError, match="deck, deck-2k, follow-up, follow-up-90-10, trial, patient"):
         splits.split(index, "random")
     with pytest.raises(SplitError, match="name a map"):
         splits.split(index, "patient")
@@ -237,3 +240,39 @@ def test_unknown_parts_and_missing_files(saved):
         splits.load(path, index)
     with pytest.raises(SplitError, match="cannot be read"):
         splits.load(path.with_name("none.csv"), index)
+
+
+# --- the sources' own splits and exact counts ----------------------------------------------------------------------
+
+
+def test_follow_up_is_the_follow_up_codes_own_hold_out():
+    index = like_the_challenge(1234)
+    held_out = train_test_split(sorted(index.image_id), test_size=0.1, random_state=1994)[1]
+    for rule in ("follow-up", "follow-up-90-10"):
+        assert set(index.image_id[splits.split(index, rule) == "validation"]) == set(held_out)
+    assert set(splits.split(index, "follow-up-90-10")) == {"train", "validation"}
+
+
+def test_deck_2k_has_the_decks_1982_test_images():
+    assert (splits.split(make_index([0, 100] * 6023 + [0]), "deck-2k") == "test").sum() == 1982
+
+
+def test_trial_is_stratified():
+    index = like_the_challenge(3000)
+    report = splits.report(index, splits.split(index, "trial"))
+    assert report.images.tolist() == pytest.approx([2400, 300, 300], abs=5)
+    assert report.positive_share.to_numpy() == pytest.approx(index.positive.mean(), abs=0.01)
+
+
+def test_exact_counts_keep_patients_apart():
+    index = like_the_challenge(1600)
+    part = splits.split(index, "patient", counts=(400, 200, 1000))
+    report = splits.report(index, part)
+    assert report.images.tolist() == [400, 200, 1000]
+    assert part.groupby(index.patient_id).nunique().max() == 1
+    wanted = np.array([400, 200, 1000]) * index.positive.mean()
+    assert np.abs(report.positive - wanted).max() <= 2
+    with pytest.raises(SplitError, match="labelled"):
+        splits.split(index, "patient", counts=(1, 1, 1))
+    with pytest.raises(SplitError, match="exactly"):
+        splits.split(make_index([100, 0] * 3, list("aabbcc")), "patient", counts=(3, 2, 1))
