@@ -50,7 +50,7 @@ def cut(part: Subset, images: int) -> Subset:
 def train(run: Run, began: float) -> None:
     """As a first stage is trained."""
     experiment, machine = run.experiment, TrainerSetup.here()
-    stage = experiment.stage1
+    stage = experiment.stages[0]
     parts = [
         cut(run.dataset.part(name, stage.image_size), stage.batch_size * BATCHES) for name in ("train", "validation")
     ]

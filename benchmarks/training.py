@@ -151,7 +151,7 @@ def plain(index, size: int, batch: int, device: str, workers: int) -> float:
 
 def loading(part: Subset) -> float:
     """Milliseconds of processor time that an augmented image takes."""
-    images = TrainingImages(part, seed=0, stage=1, strength=EXPERIMENT.augmentation)
+    images = TrainingImages(part, seed=0, stage=1, strength=EXPERIMENT.augmentation_strength)
     began = time.process_time()
     for epoch, position in itertools.product(range(100), range(2)):
         images[(epoch, position)]

@@ -57,20 +57,24 @@ def train(accumulate: int, precision: str, logger: str, force: bool, **named) ->
 
 @pneumo.command()
 @_options(SWEEP)
-def sweep(tta: str, rule: str, **named) -> None:
+def sweep(tta: str, rule: str, criterion: str, **named) -> None:
     """Choose a trained run's thresholds on its validation images."""
     from pneumo_lib import parameters, runs
 
     run = runs.start(**named)
     parameters.checked_transforms(tta)
     parameters.checked_rule(rule)
+    parameters.checked_criterion(criterion)
     from pneumo_lib import workflow
+    from pneumo_lib.evaluation import postprocessing
 
-    chosen = workflow.sweep_run(run, tta, rule)
+    chosen = workflow.sweep_run(run, tta, rule, criterion)
     click.echo(
         f"B-TH {chosen.binarization_threshold:.3f}, R-TH {chosen.removal_threshold}, "
-        f"mean DSC on validation {chosen.score:.4f}; next: pneumo test"
+        f"{criterion} on validation {chosen.score:.4f}; next: pneumo test"
     )
+    for edge in postprocessing.edges(chosen):
+        click.echo(f"note: the chosen {edge} lies at the edge of its grid; a better one may lie beyond it.")
 
 
 @pneumo.command()
@@ -85,6 +89,35 @@ def test(tta_table: bool, **named) -> None:
 
     record = workflow.test_run(run, tta_table)
     click.echo(f"{record.name}, {record.label}: mean DSC {interval_text(records.headline(record)['dsc'])} on test")
+
+
+@pneumo.command()
+@click.argument("name", metavar="STUDY|all")
+@click.option("--arm", help="of the study; default: every arm")
+@click.option("--seeds", default="", help="with commas, such as 0,1,2; default: as many as the plan gives the arm")
+@click.option("--data", default="phantom", show_default=True, help=PARAMETERS["data"].meaning)
+@click.option("--profile", default="study", show_default=True, help="scale of the runs")
+@click.option("--prepare", is_flag=True, help="only draw the phantoms and prepare their arrays")
+@click.option("--missing", is_flag=True, help="only list what is left to run")
+@click.option("--keep", is_flag=True, help="keep the weights and probability maps of finished runs")
+def study(name, arm, seeds, data, profile, prepare, missing, keep) -> None:
+    """Run what a study of the plan needs and has no record of yet; pneumo_lib/studies.py has the plan."""
+    from pneumo_lib import study as studying
+
+    jobs = studying.jobs(name, arm, studying.parse_seeds(seeds), profile)
+    opened = studying.open_data(data, profile)
+    if prepare:
+        studying.prepare(opened)
+        click.echo(f"{paths.shown(opened.folder)} is ready.")
+        return
+    left = [job for job in jobs if not studying.is_done(studying.run_of(job, opened))]
+    if missing:
+        click.echo("\n".join(map(str, left)) or "Nothing is left to run.")
+        return
+    for job in left:
+        click.echo(f"{job} ...")
+        studying.run_one(studying.run_of(job, opened), keep)
+    click.echo(f"{len(left)} runs done now, {len(jobs) - len(left)} were there.")
 
 
 @pneumo.command()
@@ -171,12 +204,13 @@ def notebook(source, output, given) -> None:
 @click.argument("run")
 @click.argument("folder", type=Path)
 @click.option("--onnx", is_flag=True, help="also write model.onnx, checked against PyTorch; needs the extra onnx")
-def export(run, folder, onnx) -> None:
+@click.option("--half", is_flag=True, help="filters in float16: half the size; read back like any other file")
+def export(run, folder, onnx, half) -> None:
     """Export a run's weights as segmentation-models-pytorch's `from_pretrained` reads them."""
     from pneumo_lib.evaluation import inference
     from pneumo_lib.model import weights
 
-    click.echo(weights.export(inference.last_stage(paths.given(run)), folder, onnx))
+    click.echo(weights.export(inference.last_stage(paths.given(run)), folder, onnx, half))
 
 
 @pneumo.command()

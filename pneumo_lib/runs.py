@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pneumo_lib import experiments, hardware, parameters, paths, phantom, profiles
+from pneumo_lib import experiments, hardware, parameters, paths, phantom, profiles, starts
 from pneumo_lib.data import dataset, radiographs
 from pneumo_lib.data.dataset import Dataset
 from pneumo_lib.errors import ParameterError, RadiographError, StepError
@@ -61,9 +61,14 @@ class Run:
     seed: int
     # What the first stage starts from; `None`: the encoder weights that the experiment names.
     initial: "InitialWeights | None" = None
+    # The study and its arm that the run belongs to; `None`: the registry's experiments.
+    study: str | None = None
+    arm: str | None = None
 
     @property
     def folder(self) -> Path:
+        if self.study and self.arm:
+            return self.dataset.folder.parent / "studies" / self.study / self.arm / f"seed{self.seed}"
         return self.folder_of(self.experiment.name)
 
     def folder_of(self, experiment: str) -> Path:
@@ -78,7 +83,7 @@ class Run:
     def weights(self, stage: int) -> Path:
         """The weights file of stage 1 or 2; stage 1 may be another experiment's (`starts_from`)."""
         owner = self.experiment.starts_from if stage == 1 else None
-        return self.folder_of(owner or self.experiment.name) / f"stage{stage}.safetensors"
+        return (self.folder_of(owner) if owner else self.folder) / f"stage{stage}.safetensors"
 
     @property
     def final_weights(self) -> Path:
@@ -147,6 +152,7 @@ def start(
     force: bool = False,
     precision: str = "auto",
     logger: str = "none",
+    encoder: str = "auto",
 ) -> Run:
     """Checks a notebook's parameters and gives the run that they name; nothing is written yet.
 
@@ -155,7 +161,7 @@ def start(
     Raises:
         ParameterError, WeightsError: a wrong value; the sentence lists the valid ones.
     """
-    experiment = experiments.get(exp, profile)
+    experiments.get(exp, profile)
     # bool is an int to Python, and papermill turns `-p seed 1.5` into a float and `-p seed x` into a string.
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
         raise ParameterError(f"seed={seed!r} is no seed; give a whole number from 0 to {2**31 - 1}.")
@@ -169,7 +175,9 @@ def start(
         if not isinstance(value, str):
             raise ParameterError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")
     opened = dataset.open_dataset(data, profiles.get(profile), split, patients, make=phantom.write_dataset)
-    return Run(experiment, opened, seed, parameters.checked_weights(weights))
+    initial = parameters.checked_weights(weights)
+    name = starts.chosen(exp, parameters.checked_encoder(encoder), initial.label if initial else None)
+    return Run(experiments.get(name, profile), opened, seed, initial)
 
 
 def overview(data: str = dataset.PHANTOM, profile: str = "demo") -> pd.DataFrame:
@@ -182,7 +190,8 @@ def overview(data: str = dataset.PHANTOM, profile: str = "demo") -> pd.DataFrame
     rows = []
     for folder in sorted(base.folder.parent.parent.glob("*/seed*")):
         number = folder.name.removeprefix("seed")
-        if folder.parent.name not in (*experiments.EXPERIMENTS, *experiments.VARIANTS) or not number.isdecimal():
+        known = (*experiments.EXPERIMENTS, *experiments.VARIANTS)
+        if folder.parent.name.partition(starts.SEPARATOR)[0] not in known or not number.isdecimal():
             continue
         seed = int(number)
         run = Run(experiments.get(folder.parent.name, profile), base.dataset, seed)

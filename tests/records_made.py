@@ -70,10 +70,12 @@ def per_image(subset: str, name: str, seed: int, quality: float) -> pd.DataFrame
     for protocol in PROTOCOLS if subset == "test" else PROTOCOLS[:1]:
         hit, extra = _predicted(protocol, truth * share, false)
         frame[f"predicted_px_{protocol}"], frame[f"intersection_px_{protocol}"] = hit + extra, hit
-    counts = [frame[column].to_numpy() for column in ("predicted_px_validation", "truth_px", "intersection_px_validation")]
+    counts = [
+        frame[column].to_numpy() for column in ("predicted_px_validation", "truth_px", "intersection_px_validation")
+    ]
     for metric in ("dsc", "iou", "stepwise_iou"):
         frame[metric] = getattr(metrics, f"{metric}_from_counts")(*counts)
-    return frame
+    return frame.assign(predicted_px=counts[0], intersection_px=counts[2])
 
 
 def _predicted(protocol: str, hit: np.ndarray, false: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -27,12 +27,13 @@ class Pipeline(A.Compose):
         self.set_random_state(np.random.default_rng(seed), random.Random(seed))
 
 
-def training(size: int, strength: float = 1.0) -> A.Compose:
+def training(size: int, strength: float = 1.0, listed: str = "full") -> A.Compose:
     """Augmentation of one image and its mask: flip, one tone change, one warp, shift-scale-rotate, random sized crop.
 
     Call `compose(image=image, mask=mask)`; `compose.set_random_seed(n)` first makes the result depend on n alone.
 
     `strength` multiplies the probabilities of all but the flip; 1 is the follow-up code's, 0 leaves the flip alone.
+    `listed`: "full", "flip" (the horizontal flip alone) or "none" (images stay as they are).
 
     **Shape**: image uint8 (size, size), mask uint8 (size, size); both keep shape and type. Masks are resampled by
     nearest neighbour and so keep their values.
@@ -47,6 +48,10 @@ def training(size: int, strength: float = 1.0) -> A.Compose:
     Differs from the follow-up code: lengths are scaled with the size; the elastic transform's extra affine warp
     (3.6 px) and the optical one's shift (0.5 px) have gone from albumentations 2 and are left out.
     """
+    if listed == "none":
+        return Pipeline([])
+    if listed == "flip":
+        return Pipeline([_horizontal_flip(size, p=0.5)])
     return Pipeline(
         [
             _horizontal_flip(size, p=0.5),

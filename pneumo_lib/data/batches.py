@@ -18,6 +18,11 @@ _AHEAD = 4
 """Batches that a loader process prepares ahead."""
 
 
+def used_images(n_images: int, batch_size: int, world: int = 1) -> int:
+    """Images an epoch, of all processes: whole batches, see `EpochOrder`."""
+    return n_images - n_images % (batch_size if n_images >= batch_size else world)
+
+
 class EpochOrder(Sampler[Key]):
     """(epoch, position) in an order of its own for each epoch; Lightning calls `set_epoch`.
 
@@ -30,7 +35,7 @@ class EpochOrder(Sampler[Key]):
 
     def __init__(self, n_images: int, batch_size: int, seed: int, stage: int, rank: int = 0, world: int = 1):
         self.n_images, self.seed, self.stage, self.rank, self.world, self.epoch = n_images, seed, stage, rank, world, 0
-        self.used = n_images - n_images % (batch_size if n_images >= batch_size else world)
+        self.used = used_images(n_images, batch_size, world)
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -46,9 +51,9 @@ class EpochOrder(Sampler[Key]):
 class TrainingImages(Dataset):
     """Augmented image and mask, uint8 (1, H, W) each, for a key (epoch, position)."""
 
-    def __init__(self, part: Subset, seed: int, stage: int, strength: float = 1.0):
+    def __init__(self, part: Subset, seed: int, stage: int, strength: float = 1.0, listed: str = "full"):
         self.part, self.seed, self.stage = part, seed, stage
-        self.augment = augmentation.training(part.images.shape[-1], strength)
+        self.augment = augmentation.training(part.images.shape[-1], strength, listed)
 
     def __getitem__(self, key: Key) -> tuple[torch.Tensor, torch.Tensor]:
         epoch, position = key
@@ -70,9 +75,8 @@ class PlainImages(Dataset):
 
     def __getitem__(self, position: int) -> tuple[torch.Tensor, torch.Tensor]:
         row = self.part.rows[position]
-        return torch.from_numpy(np.array(self.part.images[row]))[None], torch.from_numpy(
-            np.array(self.part.masks[row])
-        )[None]
+        image, mask = (torch.from_numpy(np.array(array[row]))[None] for array in (self.part.images, self.part.masks))
+        return image, mask
 
 
 def training_loader(
@@ -82,6 +86,7 @@ def training_loader(
     stage: int,
     workers: int,
     strength: float = 1.0,
+    listed: str = "full",
     rank: int = 0,
     world: int = 1,
     accumulate: int = 1,
@@ -91,14 +96,14 @@ def training_loader(
     Args:
         batch_size: images an optimiser step, of all processes and all accumulated passes together.
         workers: loader processes.
-        strength: of the augmentation, see `augmentation.training`.
+        strength, listed: of the augmentation, see `augmentation.training`.
         rank, world: which process of how many this is.
         accumulate: forward passes an optimiser step.
     """
     passed = batch_size // (world * accumulate)
     side = part.images.shape[-1]
     return DataLoader(
-        TrainingImages(part, seed, stage, strength),
+        TrainingImages(part, seed, stage, strength, listed),
         batch_size=passed,
         sampler=EpochOrder(len(part), batch_size, seed, stage, rank, world),
         # An image and its mask, one byte per pixel each.

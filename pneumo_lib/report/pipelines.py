@@ -18,7 +18,11 @@ from pneumo_lib.records import HEADLINE, Record
 DECK_IOU, DECK_DSC, ON_TEST, EMPTY = "test_deck_grid", "no_removal", "test", "empty"
 """Protocols: the deck's IoU row, the deck's DSC row, thresholds chosen on test over the full grid, and empty masks."""
 
-SCORES = {"dsc": metrics.dsc_from_counts, "iou": metrics.iou_from_counts, "stepwise_iou": metrics.stepwise_iou_from_counts}
+SCORES = {
+    "dsc": metrics.dsc_from_counts,
+    "iou": metrics.iou_from_counts,
+    "stepwise_iou": metrics.stepwise_iou_from_counts,
+}
 POSITIVE = "positive_"
 """Before a score's name: over images with a pneumothorax only."""
 LEVEL = 0.05
@@ -83,7 +87,9 @@ def _values(frame: pd.DataFrame, metric: str, protocol: str) -> np.ndarray:
         return (truth == 0).astype(float)
     columns = [f"predicted_px_{protocol}", f"intersection_px_{protocol}"]
     if not set(columns) <= set(frame):
-        raise RecordError(f"protocol {protocol!r} is missing from the per-image scores; run notebooks/test.ipynb again.")
+        raise RecordError(
+            f"protocol {protocol!r} is missing from the per-image scores; run notebooks/test.ipynb again."
+        )
     predicted, intersection = (frame[name].to_numpy() for name in columns)
     return SCORES[metric](predicted, truth, intersection)
 

@@ -7,23 +7,12 @@ import pandas as pd
 
 from pneumo_lib import experiments, metrics
 from pneumo_lib.evaluation.postprocessing import Thresholds
+from pneumo_lib.evaluation.scores import PROTOCOLS
 from pneumo_lib.evaluation.sweep_result import SweepResult
 from pneumo_lib.experiments import Experiment, Stage
 from pneumo_lib.records import Record
 from pneumo_lib.report.style import interval_text
 from pneumo_lib.runs import Run
-
-
-PROTOCOLS = {
-    "validation": "chosen on validation, full grid",
-    "validation_deck_grid": "chosen on validation, the deck's R-TH",
-    "test": "chosen on test, full grid",
-    "test_deck_grid": "chosen on test, the deck's R-TH (the deck's IoU row)",
-    "deck_pair": "the deck's pair",
-    "no_removal": "the pipeline's B-TH, no removal (the deck's DSC row)",
-    "empty": "empty masks",
-}
-"""How thresholds were chosen, in the order of the table; the first is the headline, those chosen on test flatter."""
 
 
 def score_table(test: dict[str, dict]) -> pd.DataFrame:
@@ -35,7 +24,7 @@ def score_table(test: dict[str, dict]) -> pd.DataFrame:
             "B-TH": _plain(thresholds.get("binarization_threshold"), "{:.3f}"),
             "R-TH": _removal(thresholds.get("removal_threshold")),
         }
-        rows[PROTOCOLS.get(protocol, protocol)] = row | {
+        rows[PROTOCOLS[protocol]] = row | {
             _SCORE_TITLES[name]: interval_text(value) for name, value in found["scores"].items()
         }
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -55,8 +44,10 @@ def _removal(value: int | Sequence | None) -> str:
 DETECTION_TITLES = {
     "sensitivity": ("sensitivity", "share of the images with a pneumothorax in which any region is left"),
     "specificity": ("specificity", "share of the images without one in which none is"),
-    "auroc": ("AUROC", "score of an image: the area of its largest region"),
-    "average_precision": ("average precision", "the same score"),
+    "auroc": ("AUROC, maximum", "images ranked by their highest probability, before any threshold"),
+    "average_precision": ("average precision, maximum", "the same ranking"),
+    "auroc_top": ("AUROC, top 1 %", "images ranked by the mean of their highest 1 % of probabilities"),
+    "average_precision_top": ("average precision, top 1 %", "the same ranking"),
     "lesion_sensitivity": ("lesions found", "share of the true components that a prediction touches"),
     "false_alarms": ("false regions per image", "predicted components that touch no true pixel"),
     "area_error_px": ("error of the area, pixels", "mean size of the error over images with a pneumothorax"),
@@ -75,6 +66,11 @@ def detection_table(found: dict) -> pd.DataFrame:
         if name in found
     }
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def subgroups(measured: dict) -> pd.DataFrame:
+    """The rows of `measures.measure_subgroups` that a record's values hold."""
+    return pd.DataFrame(measured["subgroups"])
 
 
 def subgroup_table(found: pd.DataFrame) -> pd.DataFrame:
@@ -111,9 +107,8 @@ def differences(experiment: Experiment) -> pd.DataFrame:
     """One row a setting that differs from the pipeline before, see `experiments.previous`; none for the first."""
     before = experiments.previous(experiment)
     found = experiments.differences(experiment, before) if before else {}
-    for name in ("stage1", "stage2"):
-        if name in found:
-            found[name] = (getattr(before, name), getattr(experiment, name))
+    if "stages" in found:
+        found["stages"] = (before.stages, experiment.stages)
     columns = [before.name if before else "before", experiment.name]
     rows = {key: [text(value) for value in pair] for key, pair in found.items()}
     return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
@@ -122,7 +117,10 @@ def differences(experiment: Experiment) -> pd.DataFrame:
 def text(value) -> str:
     """A setting as a table shows it."""
     if isinstance(value, Stage):
-        return f"{value.image_size} px, batch {value.batch_size}, {value.epochs} epoch{'s' * (value.epochs > 1)}"
+        rate = "" if value.rate == 1 else f", rate x {value.rate:g}"
+        return f"{value.image_size} px, batch {value.batch_size}, {value.epochs} epoch{'s' * (value.epochs > 1)}{rate}"
+    if isinstance(value, tuple):
+        return "; ".join(text(one) for one in value)
     return "–" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -15,10 +15,10 @@ from pneumo_lib.data.dataset import Subset
 from pneumo_lib.report.style import PREDICTED, TRUE, subplots
 
 
-def batch(part: Subset, label: str, n: int = 6, seed: int = 0, strength: float = 1.0) -> Figure:
+def batch(part: Subset, label: str, n: int = 6, seed: int = 0, strength: float = 1.0, listed: str = "full") -> Figure:
     """n training images, plain above and augmented below."""
     positions = positives_first(part, n)
-    augmented = TrainingImages(part, seed, stage=1, strength=strength)
+    augmented = TrainingImages(part, seed, stage=1, strength=strength, listed=listed)
     figure, axes = subplots(2, len(positions), figsize=(1.9 * len(positions), 4.3), squeeze=False)
     for column, position in enumerate(positions):
         row = part.rows[position]

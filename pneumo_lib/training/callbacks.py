@@ -23,17 +23,19 @@ class WeightAveraging(lightning.Callback):
 
     Source: the deck says which pipelines do it; the window is the follow-up code's (the last 3-5 epochs, running mean).
     Differs from the paper's follow-up code: batch-norm statistics are estimated again for the averaged weights
-    (PyTorch's practice, and Izmailov et al. 2018) instead of averaged too.
+    (PyTorch's practice, and Izmailov et al. 2018) instead of averaged too, as `statistics=True` does.
     """
 
-    def __init__(self, epochs: int):
-        self.epochs = epochs
+    def __init__(self, epochs: int, statistics: bool = False):
+        self.epochs, self.statistics = epochs, statistics
         self._state: dict | None = None
         self.average: AveragedModel | None = None
 
     def setup(self, trainer, pl_module, stage: str) -> None:
         if self.average is None:
-            self.average = AveragedModel(pl_module.model)
+            self.average = AveragedModel(
+                pl_module.model, avg_fn=_running_mean if self.statistics else None, use_buffers=self.statistics
+            )
 
     def on_fit_start(self, trainer, pl_module) -> None:
         self.average.to(pl_module.device)
@@ -53,23 +55,40 @@ class WeightAveraging(lightning.Callback):
 
     @torch.no_grad()
     def finish(self, module, batches: Iterable[tuple[torch.Tensor, torch.Tensor]]) -> None:
-        """Puts the mean weights into `module` and estimates its batch-norm statistics again, in one pass over `batches`."""
+        """Puts the mean weights into `module`; unless they are averaged too, estimates its batch-norm statistics again.
+
+        That takes one pass over `batches`.
+        """
         model, device = module.model, module.trainer.strategy.root_device
         model.load_state_dict(self.average.module.state_dict())
+        if self.statistics:
+            return
         update_bn((module.input_of(images.to(device)) for images, _ in batches), module.to(device).model, device)
+
+
+def _running_mean(mean: torch.Tensor, new: torch.Tensor, n: torch.Tensor) -> torch.Tensor:
+    # Counters of batches are whole numbers: the last one stays.
+    return mean + (new - mean) / (n + 1) if mean.is_floating_point() else new
 
 
 # The very first batches are slower: loaders start, kernels are chosen.
 _FIRST_TIMED, _LAST_TIMED = 3, 13
-VALIDATION = ["val_loss", "val_dsc", "val_positive_dsc", "val_iou", "val_stepwise_iou"]
+VALIDATION = ["val_loss", "val_dsc", "val_positive_dsc", "val_iou", "val_stepwise_iou", "grid_dsc", "grid_positive_dsc"]
 
 
 class History(lightning.Callback):
-    """One row an epoch, written to a CSV after each; part of the checkpoint, so that a resumed run has all rows."""
+    """One row an epoch, written to a CSV after each; part of the checkpoint, so that a resumed run has all rows.
 
-    def __init__(self, path: Path, stage: int, image_size: int, images_per_epoch: int, averaged_epochs: int):
+    Its column `compute` is the number of pixels through the network forward and backward since the start of training:
+    `before` in earlier stages, then images times pixels. `val_*` are at the network's size and the pipeline's own
+    binarization threshold, as the deck watches them; `grid_*` on the common grid, see `common_grid`.
+    """
+
+    def __init__(
+        self, path: Path, stage: int, image_size: int, images_per_epoch: int, averaged_epochs: int, before: int = 0
+    ):
         self.path, self.stage, self.image_size, self.images_per_epoch = path, stage, image_size, images_per_epoch
-        self.averaged_epochs = averaged_epochs
+        self.averaged_epochs, self.before = averaged_epochs, before
         self.rows: list[dict] = []
 
     def on_train_start(self, trainer, pl_module) -> None:
@@ -93,6 +112,7 @@ class History(lightning.Callback):
             trainer.logger.log_metrics(summary, trainer.global_step)
         self.rows.append(
             {"stage": self.stage, "image_size": self.image_size, "epoch": trainer.current_epoch + 1}
+            | {"compute": self.before + (trainer.current_epoch + 1) * self.images_per_epoch * self.image_size**2}
             | summary
             | values
             | {

@@ -11,34 +11,55 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from torch import nn
 from torch.utils.data import DataLoader
 
-from pneumo_lib.data.batches import training_loader, validation_loader
+from pneumo_lib.data.batches import training_loader, used_images, validation_loader
 from pneumo_lib.data.dataset import Dataset
 from pneumo_lib.experiments import Experiment, Stage
 from pneumo_lib.model import distributed, weights
-from pneumo_lib.training import checkpoints
+from pneumo_lib.training import checkpoints, optimizer_state
 from pneumo_lib.training.callbacks import History, Progress, WeightAveraging
 from pneumo_lib.training.checkpoints import Folder
+from pneumo_lib.training.common_grid import CommonGrid
 from pneumo_lib.training.module import SegmentationModule
 from pneumo_lib.training.trainer import TrainerSetup
+from pneumo_lib.training.trajectory import Trajectory
 
 
 @dataclass(frozen=True)
 class Job:
-    """Stage `number` (from 1) of an experiment; `path` gets its weights, `settings` are all that these depend on."""
+    """Stage `number` (from 1) of an experiment; `path` gets its weights, `settings` are all that these depend on.
+
+    seed: of the random stream; carried: the optimizer of the stage before, where it goes on (`optimizer_state`).
+    """
 
     experiment: Experiment
     number: int
     seed: int
     path: Path
     settings: dict
+    carried: Path | None = None
 
     @property
     def stage(self) -> Stage:
         return self.experiment.stages[self.number - 1]
 
+    @property
+    def hands_over(self) -> bool:
+        """Whether the next stage goes on with this one's optimizer."""
+        return self.experiment.restart != "rate and optimizer" and self.number < len(self.experiment.stages)
 
-def run(job: Job, model: nn.Module, data: Dataset, machine: TrainerSetup, force: bool) -> None:
+    def pixels_before(self, images: int, world: int) -> int:
+        """Pixels that went through the network in earlier stages, of `images` training images."""
+        earlier = self.experiment.stages[: self.number - 1]
+        return sum(one.epochs * used_images(images, one.batch_size, world) * one.image_size**2 for one in earlier)
+
+
+def run(
+    job: Job, model: nn.Module, data: Dataset, machine: TrainerSetup, force: bool, trajectory: Path | None = None
+) -> None:
     """Trains `model` and writes its weights, its history and its cost; goes on from a checkpoint of the same settings.
+
+    Args:
+        trajectory: folder that gets the weights of single epochs, see `trajectory.Trajectory`; `None`: none are kept.
 
     Raises:
         TrainingError: see `two_stage.train`.
@@ -48,17 +69,29 @@ def run(job: Job, model: nn.Module, data: Dataset, machine: TrainerSetup, force:
     # The precision belongs to the machine and not to the experiment, but no stage is trained half in one and half in another.
     folder.open(job.settings | {"precision": machine.precision}, force)
     batches, validation = _loaders(job, data, machine)
-    module = SegmentationModule(_arranged(model, machine, job.stage.epochs * len(batches)), job.experiment, job.number)
+    module = SegmentationModule(
+        _arranged(model, machine, job.stage.epochs * len(batches)),
+        job.experiment,
+        job.number,
+        optimizer_state.read(job.carried) if job.carried else None,
+    )
     window = job.experiment.averaging_window(job.stage)
-    history = History(job.path.with_suffix(".csv"), job.number, job.stage.image_size, batches.sampler.used, window)
+    sampler = batches.sampler
+    before = job.pixels_before(sampler.n_images, machine.world)
+    history = History(job.path.with_suffix(".csv"), job.number, job.stage.image_size, sampler.used, window, before)
     keep = (
-        WeightAveraging(window) if window else _checkpoint(folder, "best", monitor="val_loss", save_weights_only=True)
+        WeightAveraging(window, job.experiment.averaged_statistics)
+        if window
+        else _checkpoint(folder, "best", monitor="val_loss", save_weights_only=True)
     )
     progress = Progress(f"{job.experiment.name}, stage {job.number}")
     # The last checkpoint comes after every other callback, so that it holds their state too.
-    callbacks = [progress, history, keep, _checkpoint(folder, "last")]
+    grid = CommonGrid.of(data, job.stage.image_size, validation.batch_sampler)
+    extra = [] if trajectory is None else [Trajectory(trajectory)]
+    callbacks = [progress, grid, history, keep, *extra, _checkpoint(folder, "last")]
     trainer = machine.trainer(job.stage.epochs, callbacks, job.path)
     _fit(trainer, module, batches, validation, folder.last)
+    _hand_over(job, module, trainer)
     _take_kept(keep, module, batches, job.stage.epochs)
     scores = trainer.validate(module, validation, verbose=False)[0]
     if trainer.is_global_zero:
@@ -66,6 +99,9 @@ def run(job: Job, model: nn.Module, data: Dataset, machine: TrainerSetup, force:
         with checkpoints.writing(job.path):
             weights.write(job.path, model, about)
         folder.remove()
+        if job.carried:
+            # 200 MB, and of no more use.
+            job.carried.unlink(missing_ok=True)
     trainer.strategy.barrier()
 
 
@@ -79,7 +115,8 @@ def _loaders(job: Job, data: Dataset, machine: TrainerSetup) -> tuple[DataLoader
         job.seed,
         job.number,
         machine.workers,
-        job.experiment.augmentation,
+        job.experiment.augmentation_strength,
+        job.experiment.augmentation_list,
         accumulate=machine.accumulate,
         **share,
     )
@@ -115,6 +152,14 @@ def _fit(trainer, module, batches, validation, checkpoint: Path) -> None:
             raise
         signal.signal(signal.SIGINT, on_interrupt)
         raise KeyboardInterrupt from error
+
+
+def _hand_over(job: Job, module: SegmentationModule, trainer) -> None:
+    """Writes the optimizer after the last epoch, where the next stage goes on with it; before the weights say "finished"."""
+    if job.hands_over and trainer.is_global_zero:
+        path = optimizer_state.path_of(job.path)
+        with checkpoints.writing(path):
+            optimizer_state.write(path, trainer.optimizers[0], module.model, module.rate)
 
 
 def _take_kept(

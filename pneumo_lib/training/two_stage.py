@@ -1,5 +1,7 @@
 """Two-stage training: small images first, then larger ones from the first stage's weights (the paper; the deck, phase 2)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +11,14 @@ import torch
 from torch import nn
 
 from pneumo_lib import hardware as precisions
-from pneumo_lib import paths
+from pneumo_lib import paths, profiles, starts
 from pneumo_lib.data.dataset import Dataset
 from pneumo_lib.errors import TrainingError
-from pneumo_lib.experiments import Experiment
+from pneumo_lib.experiments import Experiment, stream
 from pneumo_lib.model import unet, weights
 from pneumo_lib.model import weights as weight_files
 from pneumo_lib.model.weights import InitialWeights
-from pneumo_lib.training import stage
+from pneumo_lib.training import optimizer_state, stage
 from pneumo_lib.training.checkpoints import Folder, refuse_other
 from pneumo_lib.training.stage import Job
 from pneumo_lib.training.trainer import TrainerSetup
@@ -70,6 +72,8 @@ def plan(
         network = unet.build(experiment, pretrained=False)
     parameters = sum(parameter.numel() for parameter in network.parameters())
     rows = []
+    with _threads(experiment):
+        device = TrainerSetup.here(precision=precision).title
     for number, one in enumerate(experiment.stages, 1):
         steps = one.epochs * max(1, images // one.batch_size)
         start = f"stage {number - 1}" if number > 1 else (initial or InitialWeights(experiment.encoder_weights)).title
@@ -78,7 +82,7 @@ def plan(
         rows.append(
             {"stage": number, "pixels": one.image_size, "training images": images, "batch": one.batch_size}
             | {"epochs": one.epochs if steps else 0, "steps": steps, "starts from": start, "parameters": parameters}
-            | {"device": TrainerSetup.here(precision=precision).title}
+            | {"device": device}
             | ({"folder": paths.shown(run_dir)} if run_dir else {})
         )
     return pd.DataFrame(rows).set_index("stage")
@@ -96,6 +100,7 @@ def train(
     accumulate: int = 1,
     precision: str = "auto",
     logger: str = "none",
+    trajectory: Path | None = None,
 ) -> TrainingResult:
     """Trains every stage of an experiment; a stage that is finished is not trained again, one that was cut off goes on.
 
@@ -106,7 +111,7 @@ def train(
         experiment: which pipeline, at which scale.
         data: images and split.
         run_dir: gets `stage1.safetensors`, `stage1.csv` and so on; checkpoints while a stage runs.
-        seed: of the random weights, the order and the augmentation.
+        seed: with the experiment's name, of the random weights, the order and the augmentation (`experiments.stream`).
         first_stage: finished stage-1 weights of `experiment.starts_from`.
         force: train from the beginning whatever is there.
         workers: loader processes; `None`: as the device needs. It changes no result.
@@ -117,6 +122,7 @@ def train(
             that it began with or not at all; weights are float32 either way, so that a finished one serves both unless
             another one is asked for by name.
         logger: "none", or "tensorboard" for the history's losses and scores in `run_dir/tensorboard`. It changes no result.
+        trajectory: folder for the weights of the last stage's last epochs; `None`: they are not kept. It changes no result.
 
     Raises:
         TrainingError: other settings than those of what is there, no first stage, a loss that is not finite, a full disk,
@@ -128,17 +134,33 @@ def train(
         raise TrainingError(
             f"first_stage={first_stage} does not fit {experiment.name}: it starts from {experiment.starts_from}."
         )
-    machine = TrainerSetup.here(workers, accumulate, precision, logger)
     started = _started_with(experiment, first_stage, initial)
     finished = [first_stage] if first_stage else []
-    for number in range(len(finished) + 1, len(experiment.stages) + 1):
-        path = run_dir / f"stage{number}.safetensors"
-        job = Job(experiment, number, seed, path, _settings(experiment, data, number, seed) | started)
-        if force or not _is_finished(job, precision):
-            lightning.seed_everything(seed, verbose=False)
-            stage.run(job, _network(experiment, finished, initial), data, machine, force)
-        finished.append(path)
+    own = stream(experiment, seed)
+    with _threads(experiment):
+        machine = TrainerSetup.here(workers, accumulate, precision, logger)
+        for number in range(len(finished) + 1, len(experiment.stages) + 1):
+            path = run_dir / f"stage{number}.safetensors"
+            goes_on = finished and experiment.restart != "rate and optimizer"
+            carried = optimizer_state.path_of(finished[-1]) if goes_on else None
+            job = Job(experiment, number, own, path, _settings(experiment, data, number, seed) | started, carried)
+            if force or not _is_finished(job, precision):
+                lightning.seed_everything(own, verbose=False)
+                kept = trajectory if number == len(experiment.stages) else None
+                stage.run(job, _network(experiment, finished, initial), data, machine, force, kept)
+            finished.append(path)
     return TrainingResult.read(finished)
+
+
+@contextmanager
+def _threads(experiment: Experiment) -> Iterator[None]:
+    """The profile's number of CPU threads: sums, and so weights, depend on it in their last bits."""
+    before, wanted = torch.get_num_threads(), profiles.get(experiment.profile).threads
+    torch.set_num_threads(wanted or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _settings(experiment: Experiment, data: Dataset, number: int, seed: int) -> dict:
@@ -171,6 +193,8 @@ def _started_with(experiment: Experiment, first_stage: Path | None, initial: Ini
 def _network(experiment: Experiment, finished: list[Path], initial: InitialWeights | None) -> nn.Module:
     if finished:
         return weights.load(finished[-1], unet.build(experiment, pretrained=False))
+    if initial is None:
+        starts.needs_file(experiment.name)
     return (initial or InitialWeights(experiment.encoder_weights)).build(experiment)
 
 

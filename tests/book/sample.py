@@ -8,6 +8,7 @@ import cv2
 import nbformat
 import numpy as np
 import records_made
+
 from pneumo_lib import experiments
 from pneumo_lib.evaluation import explorer_data
 from pneumo_lib.records import Record

@@ -122,10 +122,13 @@ def test_experiment_page_holds_the_records_numbers(runs):
     text = experiment_pages.pages(comparison.shown_sets(), REPOSITORY / "book" / "experiments")["exp4"]
     record = records.read(runs / "exp4" / "seed0")
     stage1 = record.values["stages"][0]["validation"]["val_stepwise_iou"]
-    assert f"IoU, stage 1, validation (ours: stepwise) | 0.7422 | 0.7366 | {stage1:.3f} | – | 1 | 64 |" in text
+    assert (
+        f"[IoU, stage 1, validation (ours: stepwise)]{{.long}} | 0.7422 | 0.7366 | {stage1:.3f} | – | 1 | 64 |" in text
+    )
+    assert "What the profile demo changes of the method" in text and "image size 64 → 128 (256 → 512)" in text
     value = markdown.typeset(interval_text(pipelines.interval([record], "positive_dsc")))
     assert f"| positive-only DSC, test | – | – | {value} | – | 1 | 64 → 128 |" in text
-    assert "stage 2 | 512 px, batch 14, 10 epochs | 512 px, batch 14, 29 epochs" in text
+    assert "512 px, batch 14, 10 epochs" in text and "512 px, batch 14, 29 epochs" in text
     assert "phantom data, demo profile" in text
 
 

@@ -26,9 +26,7 @@ def result():
 
 
 def test_curve_marks_both_points_and_the_blank_baseline(result):
-    figure = sweep_figures.curve(
-        result, "dsc", deck=(0.45, 16), label="made up", groups=list("aabbccdd")
-    )
+    figure = sweep_figures.curve(result, "dsc", deck=(0.45, 16), label="made up", groups=list("aabbccdd"))
     every, positive, negative = figure.axes
     assert "made up" in figure.get_suptitle()
     assert [ax.get_title() for ax in figure.axes] == [

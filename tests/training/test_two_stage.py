@@ -130,20 +130,22 @@ def test_the_averages_batch_norm_is_estimated_again(tmp_path):
 
 
 def test_the_learning_rate_falls_on_a_plateau(tmp_path):
-    """Nothing learnt and patience 0: by the deck's factor after every epoch that is not better than the best before."""
-    experiment = toy.experiment("exp2", epochs=4, learning_rate=1e-6, plateau_patience=0, averaged_epochs=1)
+    """Nothing learnt and patience 1: by the deck's factor after every epoch that is not better than the best before."""
+    experiment = toy.experiment("exp2", epochs=4, learning_rate=1e-6, plateau_patience=1, averaged_epochs=1)
     history = training.train(experiment, toy.ToyData(), tmp_path, workers=0).history
     best, rate, rates = math.inf, 1e-6, []
     for loss in history["val_loss"]:
         rates.append(rate)
-        # PyTorch's scheduler: only a loss lower by one part in 10,000 is a better one.
-        better = loss < best * (1 - 1e-4)
+        # Keras: only a loss lower by more than 1e-4 is a better one.
+        better = loss < best - 1e-4
         best, rate = (loss, rate) if better else (best, rate * 0.2)
     assert history["learning_rate"].tolist() == pytest.approx(rates)
 
 
 def test_the_second_stage_begins_at_its_own_rate(tmp_path):
-    experiment = toy.experiment(epochs=1, learning_rate=1e-4, stage2_rate=0.5)
+    experiment = toy.experiment(epochs=1, learning_rate=1e-4)
+    first, second = experiment.stages
+    experiment = replace(experiment, stages=(first, replace(second, rate=0.5)))
     history = training.train(experiment, toy.ToyData(), tmp_path, workers=0).history
     assert history["learning_rate"].tolist() == pytest.approx([1e-4, 5e-5])
 

@@ -152,8 +152,8 @@ def _pairs(sets: dict) -> str:
     text = [
         table(
             pairs,
-            f"Each pipeline minus the one before it, {title}: {label}. In brackets: 95 % intervals of the difference, paired by "
-            "image, before Holm's adjustment; distinguishable: 0 is excluded after it.",
+            f"Each pipeline minus the one before it, {title}: {label}. In brackets: 95 % intervals of the difference, paired "
+            "by image, before Holm's adjustment; distinguishable: 0 is excluded after it.",
             "pair",
         )
         for title, (pairs, label) in made.items()
@@ -168,9 +168,8 @@ def _thresholds(sets: dict) -> str:
     for name in EXPERIMENTS:
         if record := experiment_pages.measured(name, sets):
             numbers = pipelines.counts([record])
-            caption = (
-                f"{name}, by the protocol that chose its thresholds ({record.label}; {numbers}). In brackets: 95 % intervals, one seed."
-            )
+            what = f"{name}, by the protocol that chose its thresholds ({record.label}; {numbers})."
+            caption = f"{what} In brackets: 95 % intervals, one seed."
             text.append(table(tables.score_table(record.values["test"]), caption, "protocol"))
     return "\n".join(text) or NOTHING
 

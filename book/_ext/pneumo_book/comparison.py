@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pneumo_book.markdown import command, table
-from pneumo_lib import paths, records
+from pneumo_lib import experiments, paths, profiles, records
 from pneumo_lib import published as paper
 from pneumo_lib.experiments import EXPERIMENTS
 from pneumo_lib.records import Record
@@ -196,11 +196,25 @@ def described(found: list[Record], subset: str = "test") -> str:
 
 def departures(found: list[Record]) -> str:
     """What the profiles of these records change of the method, as Markdown below a table that compares with the paper."""
-    return ""
+    lines = []
+    for profile in dict.fromkeys(record.values["experiment"]["profile"] for record in found):
+        names = dict.fromkeys(one.name for one in found if one.values["experiment"]["profile"] == profile)
+        changed = pd.concat([profiles.departures(experiments.get(name, profile)) for name in names])
+        if len(changed):
+            settings = "; ".join(_changed(changed.loc[[name]], name) for name in dict.fromkeys(changed.index))
+            lines.append(
+                f"\n*What the profile {profile} changes of the method (in brackets: the paper's scale):* {settings}.\n"
+            )
+    return "".join(lines)
+
+
+def _changed(rows: pd.DataFrame, name: str) -> str:
+    here, there = (" or ".join(dict.fromkeys(rows[column].astype(str))) for column in ("here", "paper's scale"))
+    return f"{name} {here} ({there})"
 
 
 def over(interval) -> str:
-    """What an interval is over: "120 patients and 6 seeds", "120 patients, one seed"; why there is none, where there is none."""
+    """What an interval is over: "120 patients and 6 seeds", "120 patients, one seed"; or why there is none."""
     if interval is None:
         return "–"
     return f"none: {interval.refused}" if interval.refused else interval.basis.removeprefix("over ")

@@ -15,8 +15,7 @@ from pneumo_lib.report import pipelines, tables
 _TITLES = {
     "channels": "input channels",
     "binarization_threshold": "validation threshold (B-TH while training)",
-    "stage1": "stage 1",
-    "stage2": "stage 2",
+    "stages": "stages",
     "starts_from": "first stage taken from",
     "averaged_epochs": "averaged epochs (SWA)",
 }
@@ -110,8 +109,8 @@ def _results(name: str, sets: dict[str, list[Record]]) -> str:
         if mine:
             rows |= _test_rows(mine)
         caption = (
-            f"Paper and deck: challenge data, 256 and 512 pixels. Ours, {title}: {comparison.described(mine)}. In brackets: 95 % "
-            "intervals; the validation scores without brackets have none, as they are one number per run."
+            f"Paper and deck: challenge data, 256 and 512 pixels. Ours, {title}: {comparison.described(mine)}. In brackets: 95 "
+            "% intervals; the validation scores without brackets have none, as they are one number per run."
         )
         shown = pd.DataFrame.from_dict(rows, orient="index").fillna("–")
         text.append(markdown.table(shown, caption, "score") + comparison.departures(mine))
@@ -136,7 +135,15 @@ def _stage_rows(name: str, number: int, mine: list[Record]) -> dict[str, dict]:
 def _test_rows(mine: list[Record]) -> dict[str, dict]:
     row = comparison.tested(mine)
     more = {"seeds": str(len(mine)), "pixels": row["pixels"]}
-    titles = ("stepwise IoU", "IoU", "mean DSC", "positive-only DSC", "deck's IoU row", "deck's DSC row", "selection gap")
+    titles = (
+        "stepwise IoU",
+        "IoU",
+        "mean DSC",
+        "positive-only DSC",
+        "deck's IoU row",
+        "deck's DSC row",
+        "selection gap",
+    )
     rows = {f"{title}, test": {"ours": row[title]} | more for title in titles}
     rows["mean DSC, test"]["SD over seeds"] = row["SD over seeds"]
     return rows | {"mean DSC of empty masks, test": {"ours": row["empty masks"]} | more}

@@ -30,7 +30,7 @@ def registry() -> str:
         table(pd.DataFrame.from_dict(rows, orient="index"), caption, "field")
         for rows, caption in (
             (about, "What each setting means, and where it comes from."),
-            (values, "The settings at the paper's scale; the last two columns are variants."),
+            (values, "The settings at the paper's scale; the columns after exp5 are variants."),
         )
     )
 
@@ -42,8 +42,8 @@ def pipelines() -> str:
             "channels": one.channels,
             "SWA": "yes" if one.averaged_epochs else "no",
             "B-TH": f"{one.binarization_threshold:.2f}",
-            "stage 1": f"taken from {one.starts_from}" if one.starts_from else tables.text(one.stage1),
-            "stage 2": tables.text(one.stage2),
+            "stage 1": f"taken from {one.starts_from}" if one.starts_from else tables.text(one.stages[0]),
+            "stage 2": tables.text(one.stages[1] if len(one.stages) > 1 else None),
         }
         for name, one in experiments.EXPERIMENTS.items()
     }
@@ -59,9 +59,9 @@ def profiles() -> str:
             "pixels": " → ".join(map(str, one.image_sizes)),
             "batch divided by": " and ".join(f"{divisor:g}" for divisor in one.batch_divisors),
             "epochs divided by": " and ".join(f"{divisor:g}" for divisor in one.epoch_divisors),
-            "phantom images": f"{one.phantom_images:,}",
+            "phantoms: train / validation / test": " / ".join(f"{images:,}" for images in one.phantom_subsets),
             "encoder": one.encoder_weights or "random",
-            "learning rates": f"{one.learning_rate:g} → {one.learning_rate * one.stage2_rate:g}",
+            "learning rates": f"{one.learning_rate:g} → {one.learning_rate * (one.second_rate or 1):g}",
         }
         for name, one in PROFILES.items()
     }

@@ -31,8 +31,8 @@ def sentence(found: list[Record]) -> str:
     seeds = records.by_pipeline(found)[top.name]
     dsc = pipelines.interval(seeds)
     return (
-        f"*On real X-rays, {comparison.described(seeds)}*: {top.name} has a mean DSC of {interval_text(dsc)} {MEANING}. Empty masks "
-        f"score {comparison.empty_text(seeds)} there. In brackets: a 95 % interval over {comparison.over(dsc)}. The book shows "
+        f"*On real X-rays, {comparison.described(seeds)}*: {top.name} has a mean DSC of {interval_text(dsc)} {MEANING}. Empty "
+        f"masks score {comparison.empty_text(seeds)} there. In brackets: a 95 % interval over {comparison.over(dsc)}. The book shows "
         "these runs on a page of their own."
     )
 
@@ -44,7 +44,10 @@ def stages(found: list[Record]) -> pd.DataFrame:
         for one in pipelines.own_stages(record):
             number, scores = one["settings"]["stage"], one["validation"]
             settings = record.values["experiment"]["stages"][number - 1]
-            rows[f"{_name(record)}, stage {number}"] = {"pixels": settings["image_size"], "epochs": settings["epochs"]} | {
+            rows[f"{_name(record)}, stage {number}"] = {
+                "pixels": settings["image_size"],
+                "epochs": settings["epochs"],
+            } | {
                 title: comparison.number(scores.get(key), 3)
                 for title, key in (
                     ("mean DSC", "val_dsc"),
