@@ -13,17 +13,17 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PNEUMO_DATA := $(value DATA)
 # A cluster's profile is for its own workflows.
 unexport SNAKEMAKE_PROFILE
-OPTIONS := --cores $(CORES) --rerun-incomplete --config profile='$(PROFILE)' seed='$(SEED)'
+OPTIONS = --cores $(CORES) --rerun-incomplete --config profile='$(PROFILE)' seed='$(SEED)'
 QUIET := --quiet host reason
 # Snakemake's own lock outlives a killed run; this one does not.
 SNAKEMAKE := $(BIN)/python -m pneumo_lib.locks .snakemake/make.lock $(BIN)/python -m snakemake --nolock
 
 .DEFAULT_GOAL := help
-.PHONY: help install book runs graph test lint links notebooks results think clean
+.PHONY: help install book runs study graph test lint links notebooks results think clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
-	@echo; echo "  Parameters: DATA=phantom or a folder, PROFILE=paper|half|demo|smoke, SEED=0, CORES=2, PYTHON=python3 (3.11 or newer)"
+	@echo; echo "  Parameters: DATA=phantom or a folder, PROFILE=paper|half|demo|study|real|smoke, SEED=0, CORES=2, PYTHON=python3 (3.11 or newer)"
 
 install: .venv/installed  ## make .venv with the tested versions of everything
 
@@ -43,6 +43,10 @@ book: .venv/installed  ## write the phantom, run exp1..exp5 and build the book
 
 runs: .venv/installed  ## run exp1..exp5 without the book, e.g. make runs DATA=/data/siim PROFILE=paper
 	$(SNAKEMAKE) runs $(OPTIONS) $(QUIET)
+
+study: PROFILE = study
+study: .venv/installed  ## run what is left of the studies; MORE=-n only lists it; PROFILE=paper: at the paper's scale
+	$(SNAKEMAKE) study $(OPTIONS) $(QUIET) $(MORE)
 
 graph: .venv/installed  ## what would be run, and why
 	$(BIN)/python -m snakemake book --dry-run $(OPTIONS)
@@ -64,6 +68,7 @@ notebooks: .venv/installed  ## make notebooks/*.ipynb from their sources, notebo
 
 results: .venv/installed  ## publish the records of the demo runs in results/ and in the README
 	$(BIN)/pneumo publish runs/phantom-demo results/phantom-demo
+	if [ -d runs/phantom-study ]; then $(BIN)/pneumo publish runs/phantom-study results/phantom-study; fi
 	PYTHONPATH=book/_ext $(BIN)/python -m pneumo_book.notebook_pages runs/phantom-demo results/phantom-demo
 	PYTHONPATH=book/_ext $(BIN)/python -m pneumo_book.readme
 

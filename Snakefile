@@ -2,6 +2,7 @@
 
     snakemake --cores 2 book                                         the five experiments on the phantom, and the book
     snakemake --cores 8 --config data=/data/siim profile=paper runs  the real thing
+    snakemake --cores 2 --config profile=study study                 every arm of every study, one run a job
 """
 
 import os
@@ -10,7 +11,7 @@ import sys
 import zlib
 from pathlib import Path
 
-from pneumo_lib import experiments, runs as run_files
+from pneumo_lib import experiments, profiles, runs as run_files, study
 from pneumo_lib.errors import PneumoError
 
 
@@ -37,11 +38,13 @@ EXPERIMENTS = list(experiments.EXPERIMENTS)
 STEPS = ["train", "sweep", "test"]
 try:
     RUN = run_files.start("exp1", DATA, PROFILE, SEED, SPLIT, PATIENTS)
+    STUDY, STUDY_DATA = study.jobs(profile=PROFILE), study.open_data(DATA, PROFILE)
 except PneumoError as error:
     sys.exit(f"error: {error}")
 # Relative, because Snakemake shows it in every line.
 FOLDER = os.path.relpath(RUN.folder.parent.parent)
 HERE = literal(FOLDER)
+STUDIES = literal(os.path.relpath(STUDY_DATA.folder.parent / "studies"))
 COMMON = f"-p data {quoted(DATA)} -p profile {PROFILE} -p seed {SEED} -p split {SPLIT} -p patients {quoted(PATIENTS)}"
 # What the book is made from beside the runs; the rest of book/ is made by the build.
 MADE = {"_build", "generated", "runs", "__pycache__", *(f"{name}.md" for name in EXPERIMENTS)}
@@ -49,11 +52,15 @@ BOOK = [path for folder in ("book", "results") for path in Path(folder).rglob("*
 BOOK += [Path("_config.yml"), Path("_toc.yml"), *Path("pneumo_lib").rglob("*.py")]
 # At the paper's scale a sweep fills a machine; at the others it is mostly imports, and two run side by side.
 EVALUATION_CORES = workflow.cores if PROFILE == "paper" else 1
+# At the small profiles a training takes one thread, and as many run side by side as there are cores.
+TRAINING_CORES = profiles.get(PROFILE).threads or workflow.cores
 NOTEBOOK = "pneumo notebook {input.source:q} {output:q} -p exp {wildcards.exp} " + COMMON
 
 
 wildcard_constraints:
     exp="|".join([*experiments.EXPERIMENTS, *experiments.VARIANTS]),
+    study="|".join(sorted({job.study for job in STUDY})),
+    arm=r"[A-Za-z0-9-]+",
     seed=r"\d+",
 
 
@@ -101,7 +108,7 @@ rule train:
         source="notebooks/train.ipynb",
     output:
         f"{HERE}/{{exp}}/seed{{seed}}/train.ipynb",
-    threads: workflow.cores
+    threads: TRAINING_CORES
     # Others wait for it, so that single-core jobs are left for the end, when they fill the cores.
     priority: 1
     shell:
@@ -129,3 +136,27 @@ rule test:
     threads: EVALUATION_CORES
     shell:
         NOTEBOOK.replace("{output:q}", "{output[0]:q}")
+
+
+# Runs that have their record are left out, whether this graph made it or `pneumo study`.
+rule study:
+    input:
+        lambda wildcards: [
+            f"{STUDIES}/{job.study}/{job.arm}/seed{job.seed}/study.ipynb"
+            for job in STUDY
+            if not study.is_done(study.run_of(job, STUDY_DATA))
+        ],
+
+
+# In the order of the plan.
+rule study_run:
+    input:
+        f"{HERE}/data.ipynb",
+        source="notebooks/study.ipynb",
+    output:
+        f"{STUDIES}/{{study}}/{{arm}}/seed{{seed}}/study.ipynb",
+    threads: TRAINING_CORES
+    priority: 1
+    shell:
+        "pneumo notebook {input.source:q} {output:q} -p study {wildcards.study} -p arm {wildcards.arm} "
+        f"-p seed {{wildcards.seed}} -p data {quoted(DATA)} -p profile {PROFILE}"

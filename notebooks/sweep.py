@@ -25,15 +25,17 @@ split: str = "auto"  # patient, deck, follow-up; auto: patient where patients ar
 patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
 tta: str = "flip"  # with commas: flip, contrast, brightness, crop, elastic, grid, optical; or none
 rule: str = "component"  # of removal: component (the deck), mask (the follow-up code), triplet (the first place)
+criterion: str = "dsc"  # by which thresholds are chosen on validation: dsc (mean DSC), iou, stepwise_iou
 
 # %%
 from pneumo_lib import parameters, runs, workflow
-from pneumo_lib.evaluation import postprocessing, sweep
+from pneumo_lib.evaluation import postprocessing
 from pneumo_lib.report import sweep_figures, tables
 
 run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients)
 transforms = parameters.checked_transforms(tta)
 rule = parameters.checked_rule(rule)
+criterion = parameters.checked_criterion(criterion)
 size = run.experiment.image_size
 label = f"{run.experiment.name}, validation, {run.label}"
 print(f"{run.experiment.name} at {size} pixels, {run.label}; test-time augmentation: {tta}; rule: {rule}")
@@ -50,13 +52,14 @@ patients_of_images = run.dataset.part("validation", size).patients
 # %% [markdown]
 # ## Every pair of thresholds, exactly
 #
-# The deck's grid: B-TH 0.200 to 0.900 by 0.001; R-TH 1,024 to 4,096 pixels of a 512x512 image, here scaled by area. Under rule
-# *triplet* R-TH is a pair, top threshold and minimum area: the mask stays where so many pixels exceed the top threshold.
+# Every map is brought to the deck's grid of 512 x 512 pixels, whatever size the network predicts at. B-TH runs from 0.200 to
+# 0.900 by 0.001 (the deck); R-TH is 0, a few small values, and the deck's 1,024 to 4,096 pixels. Under rule *triplet* R-TH is a
+# pair, top threshold and minimum area: the mask stays where so many pixels exceed the top threshold.
 
 # %%
-result = sweep.sweep(probability, truth, removal_thresholds=postprocessing.removal_grid(size, rule), rule=rule)
-chosen = result.best("dsc")
-deck = postprocessing.deck_thresholds(size, rule)
+result = workflow.swept(probability, truth, rule)
+chosen = result.best(criterion)
+deck = postprocessing.deck_thresholds(rule)
 chosen
 
 # %% [markdown]
@@ -80,5 +83,6 @@ sweep_figures.heat_map(result, "dsc", chosen=chosen, deck=deck, label=label)
 # Saved for `notebooks/test`, which applies it to images that had no say in it.
 
 # %%
-postprocessing.save_thresholds(run.folder, chosen, transforms)
+postprocessing.save_thresholds(run.folder, chosen, transforms, criterion)
+print("At an edge of its grid:", ", ".join(postprocessing.edges(chosen)) or "neither threshold")
 tables.choice(result, chosen, deck)

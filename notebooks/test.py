@@ -26,9 +26,9 @@ patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's
 tta_table: bool = True  # measure what each augmentation adds: 8 forward passes an image, hours for paper without a GPU
 
 # %%
-from pneumo_lib import parameters, records, runs, workflow
-from pneumo_lib.evaluation import measures, postprocessing, scores, sweep
-from pneumo_lib.report import score_figures, style, sweep_figures, tables, xray_figures
+from pneumo_lib import parameters, runs, workflow
+from pneumo_lib.evaluation import postprocessing
+from pneumo_lib.report import score_figures, sweep_figures, tables, xray_figures
 
 run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients)
 tta_table = parameters.checked_switch("tta_table", tta_table)
@@ -40,43 +40,35 @@ print(f"{run.experiment.name} at {size} pixels, {run.label}; test-time augmentat
 # %%
 probability, truth = workflow.predict(run, "test", transforms)
 part = run.dataset.part("test", size)
-predicted = postprocessing.apply(probability, *chosen[:2], chosen.rule)
-per_image = measures.per_image(part, predicted, truth)
+result = workflow.swept(probability, truth, chosen.rule)
+protocols = workflow.protocols(run, result, probability, truth, chosen)
+per_image = workflow.scored(run, "test", result, protocols, probability, truth, chosen)
 
 # %% [markdown]
 # ## Original, ground truth, predicted
 #
-# From the best to the failures. Misses and false alarms cost a whole image each: they decide the score.
+# From the best to the failures. Misses and false positives cost a whole image each: they decide the score.
 
 # %%
-kinds = xray_figures.pick(per_image)
-shown = list(kinds.values())
-gallery = xray_figures.gallery(
-    part.images[part.rows[shown]], truth[shown], predicted[shown],
-    [f"{title}\nDSC {per_image['dsc'][row]:.2f}" for title, row in kinds.items()],
-    label,
-)  # fmt: skip
-workflow.save_pictures(run, gallery, probability, truth, chosen)
+gallery = workflow.gallery(run, part, probability, per_image, chosen)
+workflow.save_pictures(run, gallery, probability, chosen)
 gallery
 
 # %% [markdown]
 # ## The scores
 #
-# Means with 95 % bootstrap intervals over patients. *Predict nothing* is the blank baseline: every image without a
-# pneumothorax counts 1.
+# All masks are compared on the deck's grid of 512 x 512 pixels. Means with 95 % intervals over patients, one seed.
+# *Empty masks* are the baseline: every image without a pneumothorax counts 1.
 
 # %%
-grid = postprocessing.removal_grid(size, chosen.rule)
-result = sweep.sweep(probability, truth, removal_thresholds=grid, rule=chosen.rule)
-ways = scores.compare(result, workflow.counts_without_removal(run, probability, truth), chosen, run.experiment, part)
-tables.score_table(ways)
+measured = workflow.measure(run, result, protocols, probability, truth, per_image)
+tables.score_table(measured["test"])
 
 # %% [markdown]
-# Optimism: what choosing the thresholds on the test images adds to mean DSC, with its interval.
+# The selection gap is what choosing the thresholds on the test images adds to mean DSC, here.
 
 # %%
-optimism = scores.optimism(result, chosen, part)
-print(style.interval_text(optimism))
+tables.interval_text(measured["selection_gap"])
 
 # %%
 sweep_figures.curve(
@@ -84,7 +76,7 @@ sweep_figures.curve(
     "dsc",
     chosen=chosen,
     groups=part.patients,
-    deck=postprocessing.deck_thresholds(size, chosen.rule),
+    deck=postprocessing.deck_thresholds(chosen.rule),
     label=label,
 )
 
@@ -94,8 +86,7 @@ sweep_figures.curve(
 # An image counts as called where a region is left after both thresholds.
 
 # %%
-found = measures.measure_detection(per_image, part.patients)
-tables.detection_table(found)
+tables.detection_table(measured["detection"])
 
 # %% [markdown]
 # ## By view, sex, age and size
@@ -104,7 +95,7 @@ tables.detection_table(found)
 # with each other on the right. Small groups have wide intervals.
 
 # %%
-groups = measures.measure_subgroups(per_image["dsc"], part.index)
+groups = tables.subgroups(measured)
 score_figures.subgroup_chart(groups, label)
 
 # %%
@@ -117,8 +108,7 @@ tables.subgroup_table(groups)
 # expected calibration error: read it with the curve.
 
 # %%
-reliability = measures.measure_calibration(probability, truth, part.patients)
-score_figures.reliability_diagram(reliability, label)
+score_figures.reliability_diagram(measured["calibration"], label)
 
 # %% [markdown]
 # ## What test-time augmentation adds
@@ -134,7 +124,7 @@ tables.tta_gain_table(gain)
 score_figures.tta_gain_chart(gain, label)
 
 # %%
-workflow.tta_pictures(run, dict(list(kinds.items())[:3]), transforms, chosen, label)
+workflow.tta_pictures(run, dict(list(xray_figures.pick(per_image).items())[:3]), transforms, chosen, label)
 
 # %% [markdown]
 # ## The record
@@ -142,19 +132,6 @@ workflow.tta_pictures(run, dict(list(kinds.items())[:3]), transforms, chosen, la
 # What the book and the comparison with the paper read.
 
 # %%
-measured = {
-    "transforms": transforms,
-    "chosen": chosen._asdict(),
-    "test": ways,
-    "optimism": optimism,
-    "detection": found,
-    "subgroups": groups.to_dict("records"),
-    "calibration": reliability,
-    "tta_effects": None if gain is None else gain.to_dict("records"),
-}
-
-# %%
-trained = run.trained()
-values = records.about(run) | {"stages": trained.stages} | measured
-record = records.write(run.folder, values, per_image, trained.history)
+measured["tta_effects"] = None if gain is None else gain.to_dict("records")
+record = workflow.write_record(run, chosen, transforms, measured, per_image)
 tables.record(record)

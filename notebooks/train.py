@@ -24,6 +24,7 @@ seed: int = 0  # of weights, order and augmentation; another seed is a repeat
 split: str = "auto"  # patient, deck, follow-up; auto: patient where patients are known, else deck
 patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
 weights: str = "auto"  # imagenet, none (random), or a .safetensors file; auto: as the profile says
+encoder: str = "auto"  # any of segmentation_models_pytorch; auto: the experiment's
 accumulate: int = 1  # forward passes a step, where a batch does not fit into memory
 precision: str = "auto"  # 32 (float32), bf16 (mixed); auto: bf16 where the device has instructions for it
 logger: str = "none"  # none, or tensorboard: curves in the run's folder tensorboard/; needs that extra
@@ -33,7 +34,7 @@ force: bool = False  # train from the beginning although weights are there
 from pneumo_lib import runs, training, workflow
 from pneumo_lib.report import score_figures, tables, xray_figures
 
-run = runs.start(exp, data, profile, seed, split, patients, weights, accumulate, force, precision, logger=logger)
+run = runs.start(exp, data, profile, seed, split, patients, weights, accumulate, force, precision, logger, encoder)
 first_stage = run.first_stage()
 print(f"{run.experiment.name}: {run.experiment.question} ({run.label})")
 

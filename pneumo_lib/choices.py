@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from pneumo_lib import atomic, rescoring, workflow
+from pneumo_lib.evaluation.common_grid import TrueMasks
 from pneumo_lib.evaluation.inference import predict_to
 from pneumo_lib.evaluation.sweep_result import SweepResult
 from pneumo_lib.evaluation.transforms import TRANSFORMS
@@ -41,12 +42,12 @@ def write(run: Run) -> None:
     atomic.write_csv(run.folder / "choices.csv", table)
 
 
-def measure(run: Run, truths: tuple[np.ndarray, np.ndarray]) -> dict[str, Scored]:
+def measure(run: Run, truths: tuple[TrueMasks, TrueMasks]) -> dict[str, Scored]:
     """Choice -> thresholds and DSC of each test image.
 
     Args:
         run: trained.
-        truths: true masks of validation and test images on the common grid, bool (N, S, S).
+        truths: true masks of validation and test images on the common grid.
     """
     flipped = _predicted(run, ["flip"])
     validation, test = _swept(flipped, truths)

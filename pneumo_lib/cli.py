@@ -57,20 +57,24 @@ def train(accumulate: int, precision: str, logger: str, force: bool, **named) ->
 
 @pneumo.command()
 @_options(SWEEP)
-def sweep(tta: str, rule: str, **named) -> None:
+def sweep(tta: str, rule: str, criterion: str, **named) -> None:
     """Choose a trained run's thresholds on its validation images."""
     from pneumo_lib import parameters, runs
 
     run = runs.start(**named)
     parameters.checked_transforms(tta)
     parameters.checked_rule(rule)
+    parameters.checked_criterion(criterion)
     from pneumo_lib import workflow
+    from pneumo_lib.evaluation import postprocessing
 
-    chosen = workflow.sweep_run(run, tta, rule)
+    chosen = workflow.sweep_run(run, tta, rule, criterion)
     click.echo(
         f"B-TH {chosen.binarization_threshold:.3f}, R-TH {chosen.removal_threshold}, "
-        f"mean DSC on validation {chosen.score:.4f}; next: pneumo test"
+        f"{criterion} on validation {chosen.score:.4f}; next: pneumo test"
     )
+    for edge in postprocessing.edges(chosen):
+        click.echo(f"note: the chosen {edge} lies at the edge of its grid; a better one may lie beyond it.")
 
 
 @pneumo.command()
@@ -216,12 +220,13 @@ def notebook(source, output, given) -> None:
 @click.argument("run")
 @click.argument("folder", type=Path)
 @click.option("--onnx", is_flag=True, help="also write model.onnx, checked against PyTorch; needs the extra onnx")
-def export(run, folder, onnx) -> None:
+@click.option("--half", is_flag=True, help="filters in float16: half the size; read back like any other file")
+def export(run, folder, onnx, half) -> None:
     """Export a run's weights as segmentation-models-pytorch's `from_pretrained` reads them."""
     from pneumo_lib.evaluation import inference
     from pneumo_lib.model import weights
 
-    click.echo(weights.export(inference.last_stage(paths.given(run)), folder, onnx))
+    click.echo(weights.export(inference.last_stage(paths.given(run)), folder, onnx, half))
 
 
 @pneumo.command()

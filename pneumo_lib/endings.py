@@ -13,6 +13,7 @@ from torch.optim.swa_utils import update_bn
 
 from pneumo_lib import atomic, rescoring
 from pneumo_lib.data.batches import training_loader
+from pneumo_lib.evaluation.common_grid import TrueMasks
 from pneumo_lib.evaluation.inference import predict_to
 from pneumo_lib.experiments import stream
 from pneumo_lib.model import unet
@@ -83,14 +84,14 @@ def estimate_statistics(run: Run, model: nn.Module) -> None:
     update_bn((module.input_of(images.to(device)) for images, _ in batches), model, device)
 
 
-def _score(run: Run, model: nn.Module, truths: tuple[np.ndarray, np.ndarray]) -> tuple[Scored, np.ndarray]:
+def _score(run: Run, model: nn.Module, truths: tuple[TrueMasks, TrueMasks]) -> tuple[Scored, np.ndarray]:
     """(thresholds and DSC, highest probability of each test image on the grid)."""
     results, highest = [], None
     for part, truth in zip(("validation", "test"), truths, strict=True):
         images = run.dataset.part(part, run.experiment.image_size)
         path = run.folder / "trajectory" / f"{part}.npy"
         probability = predict_to(path, model, images.images[images.rows], TRANSFORMS)
-        highest = np.array([one.max() for one in rescoring.on_grid(probability)])
+        highest = np.array([one.max() for one in probability])
         results.append(rescoring.swept(probability, truth))
     validation, test = results
     return rescoring.scored(test, validation.best("dsc")), highest

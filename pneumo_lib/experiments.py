@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 from dataclasses import dataclass, field, replace
 
-from pneumo_lib import profiles
+from pneumo_lib import profiles, starts
 from pneumo_lib.errors import ParameterError
 from pneumo_lib.profiles import Profile
 
@@ -91,9 +91,7 @@ class Experiment:
         "the rate falls after this many epochs in a row without a better validation loss",
         default=5,
     )
-    restart: str = _sourced(
-        "deck", "what begins anew at the start of a further stage", default="rate and optimizer"
-    )
+    restart: str = _sourced("deck", "what begins anew at the start of a further stage", default="rate and optimizer")
     dice_smooth: float = _sourced("follow-up code", "added to both halves of the Dice fraction", default=1.0)
     augmentation_list: str = _sourced(
         "follow-up code", "training augmentation: the full list, the horizontal flip alone, or none", default="full"
@@ -139,7 +137,9 @@ class Experiment:
         try:
             return cls(**(values | {"stages": tuple(Stage(**stage) for stage in values["stages"])}))
         except (TypeError, KeyError) as error:
-            raise ParameterError(f"these settings are of another version of the package ({error}); train again.") from error
+            raise ParameterError(
+                f"these settings are of another version of the package ({error}); train again."
+            ) from error
 
 
 _EXPERIMENTS = [
@@ -202,7 +202,9 @@ def derive(base: Experiment, name: str, /, **override) -> Experiment:
     """
     known = {one.name for one in dataclasses.fields(Experiment)} - {"name", "question", "profile"}
     if len(override) != 1 or not override.keys() <= known:
-        raise ParameterError(f"{name} must override exactly one field of {base.name}, not {', '.join(override) or 'none'}.")
+        raise ParameterError(
+            f"{name} must override exactly one field of {base.name}, not {', '.join(override) or 'none'}."
+        )
     return replace(base, name=name, **override)
 
 
@@ -222,6 +224,8 @@ VARIANTS = {
         _variant("exp4-averaged-statistics", averaged_statistics=True),
         _variant("exp4-imagenet", input_norm="imagenet"),
         _variant("exp4-unnormalised", input_norm="none"),
+        # As many pixels through the network as in both stages of exp4: 60 epochs at 256 pixels cost 15 at 512.
+        _variant("exp4-one-stage", stages=(Stage(512, 14, 44),)),
         # PyTorch's count of a patience of 5.
         _variant("exp4-patience-6", plateau_patience=6),
         _variant("exp5-text", stages=(Stage(256, 40, 100), Stage(512, 14, 70))),
@@ -247,9 +251,10 @@ def get(name: str, profile: str = "paper") -> Experiment:
         ParameterError: unknown name or profile, or not a string; lists the valid ones.
     """
     valid = EXPERIMENTS | VARIANTS
-    if not isinstance(name, str) or name not in valid:
+    base, start = starts.parse(name) if isinstance(name, str) else (name, starts.Start())
+    if not isinstance(name, str) or base not in valid:
         raise ParameterError(f"exp={name!r} is no experiment; choose one of {', '.join(valid)}.")
-    return _scaled(valid[name], profiles.get(profile))
+    return starts.apply(_scaled(valid[base], profiles.get(profile)), start)
 
 
 def _scaled(experiment: Experiment, profile: Profile) -> Experiment:
@@ -260,6 +265,7 @@ def _scaled(experiment: Experiment, profile: Profile) -> Experiment:
         encoder_weights=experiment.encoder_weights and profile.encoder_weights,
         learning_rate=profile.learning_rate,
         schedule=profile.schedule or experiment.schedule,
+        input_norm=profile.input_norm if profile.input_norm and experiment.input_norm == "batch" else experiment.input_norm,
         # A variant's patience is as much longer at every scale.
         plateau_patience=profile.plateau_patience + experiment.plateau_patience - paper.plateau_patience,
         augmentation_strength=profile.augmentation_strength,
@@ -290,6 +296,8 @@ def differences(experiment: Experiment, other: Experiment) -> dict[str, tuple]:
 def previous(experiment: Experiment) -> Experiment | None:
     """The pipeline before this one, at the same scale: exp1's is none, a variant's the pipeline that it varies."""
     names = list(EXPERIMENTS)
+    if starts.SEPARATOR in experiment.name:
+        return get(starts.parse(experiment.name)[0], experiment.profile)
     if experiment.name not in names:
         return get(experiment.name.partition("-")[0], experiment.profile)
     position = names.index(experiment.name)

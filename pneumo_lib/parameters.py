@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pneumo_lib import paths
 from pneumo_lib.errors import ParameterError, SweepError, TtaError, WeightsError
-from pneumo_lib.evaluation.postprocessing import RULES
+from pneumo_lib.evaluation.postprocessing import CRITERIA, RULES
 from pneumo_lib.evaluation.transforms import TRANSFORMS
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ PARAMETERS = {
     "split": Parameter("auto", "patient, deck, follow-up; auto: patient where patients are known, else deck"),
     "patients": Parameter("", "CSV of image ids and NIH file names; empty: the data set's own, if it has one"),
     "weights": Parameter("auto", "imagenet, none (random), or a .safetensors file; auto: as the profile says"),
+    "encoder": Parameter("auto", "any of segmentation_models_pytorch; auto: the experiment's"),
     "accumulate": Parameter(1, "forward passes a step, where a batch does not fit into memory"),
     "precision": Parameter("auto", "32 (float32), bf16 (mixed); auto: bf16 where the device has instructions for it"),
     "logger": Parameter("none", "none, or tensorboard: curves in the run's folder tensorboard/; needs that extra"),
@@ -39,6 +40,7 @@ PARAMETERS = {
     "rule": Parameter(
         "component", "of removal: component (the deck), mask (the follow-up code), triplet (the first place)"
     ),
+    "criterion": Parameter("dsc", "by which thresholds are chosen on validation: dsc (mean DSC), iou, stepwise_iou"),
     "tta_table": Parameter(
         True, "measure what each augmentation adds: 8 forward passes an image, hours for paper without a GPU"
     ),
@@ -46,9 +48,9 @@ PARAMETERS = {
 """Every parameter of notebooks/train, sweep and test and of the commands of the same names."""
 RUN = ("exp", "data", "profile", "seed", "split", "patients")
 """The parameters that name a run."""
-TRAIN = (*RUN, "weights", "accumulate", "precision", "logger", "force")
+TRAIN = (*RUN, "weights", "encoder", "accumulate", "precision", "logger", "force")
 LOGGERS = ("none", "tensorboard")
-SWEEP = (*RUN, "tta", "rule")
+SWEEP = (*RUN, "tta", "rule", "criterion")
 TEST = (*RUN, "tta_table")
 
 
@@ -73,6 +75,20 @@ def checked_weights(name: str) -> "InitialWeights | None":
     if not path.is_file():
         raise WeightsError(f"weights={name!r} is no file; give {choices} or a .safetensors file that is there.")
     return InitialWeights(file=path)
+
+
+def checked_encoder(name: str) -> str | None:
+    """The parameter `encoder` of a notebook; `None` for "auto", the experiment's own.
+
+    Raises:
+        ParameterError: unknown; names similar ones.
+    """
+    if name == "auto":
+        return None
+    # The list of names comes with PyTorch, which takes seconds to import.
+    from pneumo_lib.model import unet
+
+    return unet.checked_encoder(name)
 
 
 def checked_transforms(names: str) -> list[str]:
@@ -101,6 +117,17 @@ def checked_rule(rule: str) -> str:
     if rule not in RULES:
         raise SweepError(f"rule={rule!r} is no removal rule; choose one of {', '.join(RULES)}.")
     return rule
+
+
+def checked_criterion(criterion: str) -> str:
+    """A notebook's parameter `criterion`, if it is one.
+
+    Raises:
+        SweepError: it is not; lists the valid ones.
+    """
+    if criterion not in CRITERIA:
+        raise SweepError(f"unknown criterion={criterion!r}; choose from {', '.join(CRITERIA)}.")
+    return criterion
 
 
 def checked_logger(name: str) -> str:

@@ -13,6 +13,9 @@ DECK_REMOVAL_THRESHOLDS = np.array([1024, 2048, 3072, 4096])
 """R-TH in pixels of a 512x512 map (the deck; the same values in the follow-up code)."""
 
 
+DECK_GRID = 512
+"""Pixels per side of the maps on which the deck counts its thresholds; everything here is scored on this grid."""
+
 TABLES = Path(__file__).with_name("published.csv")
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 from pneumo_lib import atomic, experiments, paths
 from pneumo_lib.data.dataset import SILVER, is_silver
 from pneumo_lib.errors import ParameterError, RecordError
+from pneumo_lib.metrics.interval import Interval
 
 FORMAT = 2
 HEADLINE = "validation"
@@ -190,6 +191,8 @@ def find(folder: Path, kind: str | None = "own") -> list[Record]:
 
 def plain(value):
     """Nested containers with numpy values → what JSON can hold."""
+    if isinstance(value, Interval):
+        return value.as_json()
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):
@@ -250,6 +253,9 @@ def publish(runs: Path, results: Path) -> list[Path]:
     written = []
     for record in found:
         folder = Path(results) / record.folder.resolve().relative_to(Path(runs).resolve())
+        if record.kind == "study":
+            written += _publish_arm(record, folder)
+            continue
         pictures = ["gallery.png"] if record.values["synthetic"] and record.kind == "own" else []
         written += _publish_one(record, folder, [*pictures, *([EXPLORER] if record is explored else [])])
     return written
@@ -269,6 +275,36 @@ def _publish_one(record: Record, folder: Path, pictures: list[str]) -> list[Path
     names = ["record.json", "history.csv", *pictures, *(images if record.values["synthetic"] else [])]
     there = [name for name in names if (record.folder / name).is_file()]
     return written + [Path(shutil.copy(record.folder / name, folder / name)) for name in there]
+
+
+KEPT_OF_ARMS = ("image_id", "patient_id", "truth_px", "max_probability", "dsc")
+"""Columns of an arm's tables of images that are published: what the studies' endpoints are made of."""
+
+
+def _publish_arm(record: Record, folder: Path) -> list[Path]:
+    """Copies a study's record to `folder`, tables of images slim: no ids, four decimals; what was written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    written = [Path(shutil.copy(record.folder / name, folder / name)) for name in ("record.json", "history.csv")]
+    names = ["per_image.csv", "validation.csv", "choices.csv", "choices-thresholds.csv"]
+    there = [record.folder / name for name in names] + sorted((record.folder / "endings").glob("*.csv"))
+    for source in there:
+        if not source.is_file():
+            continue
+        target = folder / source.relative_to(record.folder)
+        atomic.write_csv(target, slim(pd.read_csv(source), everything=source.name == "choices.csv"))
+        written.append(target)
+    return written
+
+
+def slim(table: pd.DataFrame, everything: bool = False) -> pd.DataFrame:
+    """A table of images without ids and with four decimals; of the columns those of `KEPT_OF_ARMS`, or all.
+
+    A table that is not of images is only rounded.
+    """
+    if "image_id" not in table:
+        return table.round(4)
+    kept = list(table) if everything else [name for name in KEPT_OF_ARMS if name in table]
+    return without_ids(table[kept]).round(4)
 
 
 def without_ids(per_image: pd.DataFrame) -> pd.DataFrame:

@@ -1,22 +1,15 @@
 """Probability maps scored on the common grid, with thresholds chosen on one subset and applied to another."""
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import pandas as pd
 
-from pneumo_lib import metrics
-from pneumo_lib.evaluation import sweep
-from pneumo_lib.evaluation.postprocessing import Thresholds, removal_grid
+from pneumo_lib import metrics, workflow
+from pneumo_lib.evaluation.common_grid import CommonGridMaps, TrueMasks
+from pneumo_lib.evaluation.postprocessing import Thresholds
 from pneumo_lib.evaluation.sweep_result import SweepResult
 from pneumo_lib.runs import Run
-from pneumo_lib.training import common_grid
-
-GRID = common_grid.GRID
-REMOVAL = (0, 64, 128, 256, 512, 1024, 2048, 3072, 4096)
-"""R-TH in pixels of the common grid that thresholds are chosen of."""
 
 
 class Scored(NamedTuple):
@@ -26,22 +19,9 @@ class Scored(NamedTuple):
     dsc: np.ndarray
 
 
-def on_grid(probability: np.ndarray, side: int = GRID) -> Iterator[np.ndarray]:
-    """Maps (N, H, W) one after the other, resized bilinearly to float32 (side, side)."""
-    for one in probability:
-        yield cv2.resize(np.asarray(one, np.float32), (side, side), interpolation=cv2.INTER_LINEAR).clip(0, 1)
-
-
-def swept(probability: np.ndarray, truth: np.ndarray, rule: str = "component") -> SweepResult:
-    """All pairs of thresholds on the common grid.
-
-    Args:
-        probability: float (N, H, W) at the network's size.
-        truth: bool (N, S, S) on the grid.
-        rule: of removal.
-    """
-    removal = np.array(REMOVAL) if rule != "triplet" else removal_grid(GRID, rule)
-    return sweep.sweep(on_grid(probability), truth, removal_thresholds=removal, rule=rule)
+def swept(probability: np.ndarray, truth: TrueMasks, rule: str = "component") -> SweepResult:
+    """`workflow.swept` of maps (N, H, W) at the network's size."""
+    return workflow.swept(CommonGridMaps(probability), truth, rule)
 
 
 def scored(test: SweepResult, thresholds: Thresholds) -> Scored:
@@ -49,16 +29,15 @@ def scored(test: SweepResult, thresholds: Thresholds) -> Scored:
     return Scored(thresholds, metrics.dsc_from_counts(*test.at(*thresholds[:2])))
 
 
-def images_of(run: Run, truth: np.ndarray) -> pd.DataFrame:
+def images_of(run: Run, truth: TrueMasks) -> pd.DataFrame:
     """`image_id`, `patient_id`, `truth_px` of the test images, in the order of the part."""
     index = run.dataset.part("test", run.experiment.image_size).index
-    return index[["image_id", "patient_id"]].assign(truth_px=truth.sum(axis=(1, 2)))
+    return index[["image_id", "patient_id"]].assign(truth_px=[int(mask.sum()) for mask in truth])
 
 
-def truths(run: Run) -> tuple[np.ndarray, np.ndarray]:
-    """True masks of validation and test images on the grid, bool (N, S, S) each."""
-    size = run.experiment.image_size
-    return tuple(common_grid.truth(run.dataset, part, size) for part in ("validation", "test"))
+def truths(run: Run) -> tuple[TrueMasks, TrueMasks]:
+    """True masks of validation and test images on the grid."""
+    return workflow.true_masks(run, "validation"), workflow.true_masks(run, "test")
 
 
 def thresholds_table(found: dict[str, Scored], column: str) -> pd.DataFrame:

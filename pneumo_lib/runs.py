@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from pneumo_lib import experiments, hardware, parameters, paths, phantom, profiles
+from pneumo_lib import experiments, hardware, parameters, paths, phantom, profiles, starts
 from pneumo_lib.data import dataset, radiographs
 from pneumo_lib.data.dataset import Dataset
 from pneumo_lib.errors import ParameterError, RadiographError, StepError
@@ -158,6 +158,7 @@ def start(
     force: bool = False,
     precision: str = "auto",
     logger: str = "none",
+    encoder: str = "auto",
 ) -> Run:
     """Checks a notebook's parameters and gives the run that they name; nothing is written yet.
 
@@ -167,7 +168,7 @@ def start(
         ParameterError, WeightsError: a wrong value; the sentence lists the valid ones.
     """
     parameters.refuse_unknown()
-    experiment = experiments.get(exp, profile)
+    experiments.get(exp, profile)
     # bool is an int to Python, and papermill turns `-p seed 1.5` into a float and `-p seed x` into a string.
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
         raise ParameterError(f"seed={seed!r} is no seed; give a whole number from 0 to {2**31 - 1}.")
@@ -181,7 +182,9 @@ def start(
         if not isinstance(value, str):
             raise ParameterError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")
     opened = dataset.open_dataset(data, profiles.get(profile), split, patients, make=phantom.write_dataset)
-    return Run(experiment, opened, seed, parameters.checked_weights(weights))
+    initial = parameters.checked_weights(weights)
+    name = starts.chosen(exp, parameters.checked_encoder(encoder), initial.label if initial else None)
+    return Run(experiments.get(name, profile), opened, seed, initial)
 
 
 def overview(data: str = dataset.PHANTOM, profile: str = "demo") -> pd.DataFrame:
@@ -194,7 +197,8 @@ def overview(data: str = dataset.PHANTOM, profile: str = "demo") -> pd.DataFrame
     rows = []
     for folder in sorted(base.folder.parent.parent.glob("*/seed*")):
         number = folder.name.removeprefix("seed")
-        if folder.parent.name not in (*experiments.EXPERIMENTS, *experiments.VARIANTS) or not number.isdecimal():
+        known = (*experiments.EXPERIMENTS, *experiments.VARIANTS)
+        if folder.parent.name.partition(starts.SEPARATOR)[0] not in known or not number.isdecimal():
             continue
         seed = int(number)
         run = Run(experiments.get(folder.parent.name, profile), base.dataset, seed)

@@ -113,9 +113,7 @@ def run_of(job: Job, data: Dataset) -> Run:
     return Run(experiment, data, job.seed, study=job.study, arm=job.arm)
 
 
-def start(
-    study: str, arm: str, seed: int = 0, data: str = dataset.PHANTOM, profile: str = studies.PROFILE
-) -> Run:
+def start(study: str, arm: str, seed: int = 0, data: str = dataset.PHANTOM, profile: str = studies.PROFILE) -> Run:
     """The run of an arm and seed, from a notebook's parameters; that of two-stage A where the arm is trained like it.
 
     Raises:
@@ -179,12 +177,13 @@ def run_one(run: Run, keep: bool = False) -> bool:
 
     from pneumo_lib import choices, endings, workflow
 
-    if threads := getattr(run.dataset.profile, "threads", None):
+    threads = run.dataset.profile.threads
+    if threads:
         # One core for each run, and as many runs side by side as there are cores.
         torch.set_num_threads(threads)
     trajectory = run.folder / "trajectory" if has_endings(run) else None
     if not (run.folder / "record.json").is_file():
-        workflow.train_run(run, trajectory=trajectory)
+        workflow.train_run(run, trajectory=trajectory, workers=threads)
         workflow.sweep_run(run)
         workflow.test_run(run, tta_table=False)
     if has_endings(run):

@@ -8,12 +8,13 @@ import torch
 from matplotlib.figure import Figure
 
 from pneumo_lib import metrics, parameters, records, training
+from pneumo_lib.data.dataset import Subset
 from pneumo_lib.evaluation import explorer_data, measures, postprocessing, scores, sweep, tta, tta_effects
+from pneumo_lib.evaluation.common_grid import CommonGridMaps, TrueMasks
 from pneumo_lib.evaluation.inference import InferenceNetwork, predict_to
 from pneumo_lib.evaluation.postprocessing import Thresholds
-from pneumo_lib.evaluation.sweep_result import Counts
+from pneumo_lib.evaluation.sweep_result import Counts, SweepResult
 from pneumo_lib.evaluation.transforms import TRANSFORMS
-from pneumo_lib.metrics import pixel_counts
 from pneumo_lib.model import unet, weights
 from pneumo_lib.records import Record
 from pneumo_lib.report import style, xray_figures
@@ -33,21 +34,76 @@ def model(run: Run) -> torch.nn.Module:
     return weights.load(path, untrained).to(device, memory_format=torch.channels_last).eval()
 
 
-def predict(run: Run, part: str, transforms: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities float32 (N, H, W) and true masks bool (N, H, W) of "validation" or "test".
+def predict(run: Run, part: str, transforms: list[str]) -> tuple[CommonGridMaps, TrueMasks]:
+    """Probability maps and true masks of "validation" or "test" on the common grid, (N, 512, 512) each, read one by one.
 
-    The probabilities are written to `<part>.npy` in the run's folder and memory-mapped from there.
+    The maps are written to `<part>.npy` in the run's folder, at the network's own size, and memory-mapped from there.
     """
     images = run.dataset.part(part, run.experiment.image_size)
     probability = predict_to(run.folder / f"{part}.npy", model(run), images.images[images.rows], transforms)
-    return probability, images.masks[images.rows].view(bool)
+    return CommonGridMaps(probability), true_masks(run, part)
 
 
-def counts_without_removal(run: Run, probability: np.ndarray, truth: np.ndarray) -> Counts:
+def true_masks(run: Run, part: str) -> TrueMasks:
+    """The true masks of "validation" or "test" on the common grid."""
+    return TrueMasks(run.dataset.labels(part, run.experiment.image_size))
+
+
+def swept(probability: CommonGridMaps, truth: TrueMasks, rule: str = "component") -> SweepResult:
+    """Every pair of thresholds on the common grid, see `sweep.sweep`."""
+    return sweep.sweep(probability, truth, removal_thresholds=postprocessing.removal_grid(rule), rule=rule)
+
+
+def counts_without_removal(run: Run, result: SweepResult, probability: CommonGridMaps, truth: TrueMasks) -> Counts:
     """Counts at the pipeline's own binarization threshold (B-TH), every component kept."""
-    predicted = postprocessing.apply(probability, run.experiment.binarization_threshold, 0)
-    predicted_px, truth_px, intersection_px = pixel_counts(predicted, truth)
-    return Counts(predicted_px, truth_px, intersection_px)
+    if result.rule != "component":
+        # Other rules have no cell without removal.
+        result = sweep.sweep(probability, truth, removal_thresholds=[0])
+    return result.at(run.experiment.binarization_threshold, 0)
+
+
+def scored(
+    run: Run,
+    part: str,
+    result: SweepResult,
+    found: dict,
+    probability: CommonGridMaps,
+    truth: TrueMasks,
+    chosen: Thresholds,
+) -> pd.DataFrame:
+    """The table per image of "validation" or "test": scores before thresholds, counts of each protocol, the headline's masks.
+
+    Args:
+        found: of `scores.protocols`; of validation images the headline alone.
+        chosen: the headline's thresholds.
+    """
+    index = run.dataset.part(part, run.experiment.image_size).index
+    table = measures.per_image(index, probability, truth, chosen)
+    extra = [measures.image_scores(probability.probability), scores.per_image_counts(found)]
+    return pd.concat([table, *extra], axis=1)
+
+
+def validated(run: Run, chosen: Thresholds) -> pd.DataFrame:
+    """`validation.csv`: the validation images' scores with the thresholds chosen on them, from the maps of the sweep."""
+    index = run.dataset.part("validation", run.experiment.image_size).index
+    path = run.needs(run.folder / "validation.npy", "sweep")
+    probability, truth = CommonGridMaps(np.load(path, mmap_mode="r")), true_masks(run, "validation")
+    table = measures.per_image(index, probability, truth, chosen)
+    counts = {f"{name}_validation": table[name] for name in ("predicted_px", "intersection_px")}
+    kept = table[["image_id", "patient_id", "truth_px", "dsc", "iou", "stepwise_iou"]]
+    return pd.concat([kept, measures.image_scores(probability.probability), pd.DataFrame(counts)], axis=1)
+
+
+def chosen_on_validation(run: Run, chosen: Thresholds) -> dict[str, Thresholds]:
+    """The pairs chosen on validation, see `scores.choose`, from the maps that the sweep wrote."""
+    path = run.needs(run.folder / "validation.npy", "sweep")
+    result = swept(CommonGridMaps(np.load(path, mmap_mode="r")), true_masks(run, "validation"), chosen.rule)
+    return scores.choose(result, criterion(run)) | {"validation": chosen}
+
+
+def criterion(run: Run) -> str:
+    """The criterion of a run's choice of thresholds."""
+    return postprocessing.criterion_of(run.needs(run.folder / "thresholds.json", "sweep"))
 
 
 def load_thresholds(run: Run) -> tuple[Thresholds, list[str]]:
@@ -60,16 +116,20 @@ def load_thresholds(run: Run) -> tuple[Thresholds, list[str]]:
     return postprocessing.read_thresholds(run.needs(run.folder / "thresholds.json", "sweep"))
 
 
-def gain_of_tta(run: Run, truth: np.ndarray, chosen: Thresholds, wanted: bool = True) -> pd.DataFrame | None:
+def gain_of_tta(run: Run, truth: TrueMasks, chosen: Thresholds, wanted: bool = True) -> pd.DataFrame | None:
     """`tta_effects.table` of the test images with a run's finished model; None where it is not wanted.
 
-    Costs eight forward passes an image: seconds for the demo, on a processor hours at the paper's scale.
+    For all seven transforms together thresholds are also chosen anew, on validation. Costs eight forward passes per image:
+    seconds for the demo, on a processor hours at the paper's scale.
     """
     if not wanted:
         return None
-    part = run.dataset.part("test", run.experiment.image_size)
-    effects = tta_effects.measure(InferenceNetwork(model(run)), part.images[part.rows], truth, chosen)
-    return tta_effects.table(effects, truth.any(axis=(1, 2)), part.patients)
+    part, network = run.dataset.part("test", run.experiment.image_size), InferenceNetwork(model(run))
+    validation = run.dataset.part("validation", run.experiment.image_size)
+    maps = CommonGridMaps(tta.predict(network, validation.images[validation.rows], list(TRANSFORMS)))
+    again = swept(maps, true_masks(run, "validation"), chosen.rule).best(criterion(run))
+    effects = tta_effects.measure(network, part.images[part.rows], truth, chosen, again=again)
+    return tta_effects.table(effects, truth.any_pixel(), part.patients)
 
 
 def tta_pictures(run: Run, positions: dict[str, int], transforms: list[str], chosen: Thresholds, label: str) -> Figure:
@@ -96,16 +156,28 @@ def tta_pictures(run: Run, positions: dict[str, int], transforms: list[str], cho
     return xray_figures.tta_side_by_side(images, truths, maps, chosen.binarization_threshold, label)
 
 
-def save_pictures(run: Run, gallery: Figure, probability: np.ndarray, truth: np.ndarray, chosen: Thresholds) -> None:
+def gallery(run: Run, part: Subset, probability: CommonGridMaps, per_image: pd.DataFrame, chosen: Thresholds) -> Figure:
+    """Test images from the best to the failures: original, truth and prediction, at the network's own size."""
+    kinds = xray_figures.pick(per_image)
+    shown = list(kinds.values())
+    truth = part.masks[part.rows[shown]] > 0
+    predicted = postprocessing.apply(np.stack([probability[row] for row in shown]), *chosen[:2], chosen.rule)
+    predicted = np.stack([postprocessing.to_shape(mask, truth.shape[1:]) for mask in predicted])
+    titles = [f"{title}\nDSC {per_image['dsc'][row]:.2f}" for title, row in kinds.items()]
+    label = f"{run.experiment.name}, test, {run.label}"
+    return xray_figures.gallery(part.images[part.rows[shown]], truth, predicted, titles, label)
+
+
+def save_pictures(run: Run, picture: Figure, probability: CommonGridMaps, chosen: Thresholds) -> None:
     """Writes what the book shows of a run: its gallery and, of phantoms under rule component, the explorer's data."""
-    style.save(gallery, run.folder / "gallery.png")
+    style.save(picture, run.folder / "gallery.png")
     script = run.folder / "explorer-data.js"
     script.unlink(missing_ok=True)
     if run.dataset.is_phantom and chosen.rule == "component":
         part = run.dataset.part("test", run.experiment.image_size)
         label = f"{run.experiment.name}, test, {run.label}"
-        images = part.images[part.rows]
-        explorer_data.write(script, explorer_data.bundle(images, probability, truth, chosen[:2], label))
+        images, truth = part.images[part.rows], part.masks[part.rows].view(bool)
+        explorer_data.write(script, explorer_data.bundle(images, probability.probability, truth, chosen[:2], label))
 
 
 def first_predictions(run: Run, n: int = 6) -> Figure:
@@ -125,6 +197,7 @@ def train_run(
     force: bool = False,
     logger: str = "none",
     trajectory: Path | None = None,
+    workers: int | None = None,
 ) -> TrainingResult:
     """Trains all stages of a run, or finds them finished; see `training.train` for the arguments and errors."""
     first = run.first_stage()
@@ -140,10 +213,11 @@ def train_run(
         precision=precision,
         logger=logger,
         trajectory=trajectory,
+        workers=workers,
     )
 
 
-def sweep_run(run: Run, tta: str = "flip", rule: str = "component") -> Thresholds:
+def sweep_run(run: Run, tta: str = "flip", rule: str = "component", criterion: str = "dsc") -> Thresholds:
     """Chooses the thresholds of a trained run on its validation images, and writes them to its folder.
 
     Raises:
@@ -151,10 +225,9 @@ def sweep_run(run: Run, tta: str = "flip", rule: str = "component") -> Threshold
         StepError: not trained yet; says how.
     """
     transforms, rule = parameters.checked_transforms(tta), parameters.checked_rule(rule)
-    probability, truth = predict(run, "validation", transforms)
-    grid = postprocessing.removal_grid(run.experiment.image_size, rule)
-    chosen = sweep.sweep(probability, truth, removal_thresholds=grid, rule=rule).best("dsc")
-    postprocessing.save_thresholds(run.folder, chosen, transforms)
+    criterion = parameters.checked_criterion(criterion)
+    chosen = swept(*predict(run, "validation", transforms), rule).best(criterion)
+    postprocessing.save_thresholds(run.folder, chosen, transforms, criterion)
     return chosen
 
 
@@ -167,28 +240,50 @@ def test_run(run: Run, tta_table: bool = True) -> Record:
     chosen, transforms = load_thresholds(run)
     probability, truth = predict(run, "test", transforms)
     part = run.dataset.part("test", run.experiment.image_size)
-    predicted = postprocessing.apply(probability, *chosen[:2], chosen.rule)
-    per_image = measures.per_image(part, predicted, truth)
-    kinds = xray_figures.pick(per_image)
-    shown = list(kinds.values())
-    titles = [f"{title}\nDSC {per_image['dsc'][row]:.2f}" for title, row in kinds.items()]
-    label = f"{run.experiment.name}, test, {run.label}"
-    gallery = xray_figures.gallery(part.images[part.rows[shown]], truth[shown], predicted[shown], titles, label)
-    save_pictures(run, gallery, probability, truth, chosen)
-    grid = postprocessing.removal_grid(run.experiment.image_size, chosen.rule)
-    result = sweep.sweep(probability, truth, removal_thresholds=grid, rule=chosen.rule)
-    unfiltered = counts_without_removal(run, probability, truth)
+    result = swept(probability, truth, chosen.rule)
+    found = protocols(run, result, probability, truth, chosen)
+    per_image = scored(run, "test", result, found, probability, truth, chosen)
+    save_pictures(run, gallery(run, part, probability, per_image, chosen), probability, chosen)
     gain = gain_of_tta(run, truth, chosen, wanted=tta_table)
+    measured = measure(run, result, found, probability, truth, per_image) | {
+        "tta_effects": None if gain is None else gain.to_dict("records")
+    }
+    return write_record(run, chosen, transforms, measured, per_image)
+
+
+def protocols(run: Run, result: SweepResult, probability: CommonGridMaps, truth: TrueMasks, chosen: Thresholds) -> dict:
+    """`scores.protocols` of a run's test images."""
+    pairs = chosen_on_validation(run, chosen)
+    unfiltered = counts_without_removal(run, result, probability, truth)
+    return scores.protocols(result, unfiltered, pairs, run.experiment, criterion(run))
+
+
+def measure(
+    run: Run, result: SweepResult, found: dict, probability: CommonGridMaps, truth: TrueMasks, per_image: pd.DataFrame
+) -> dict:
+    """All that a record says of the test images, without the table of test-time augmentation."""
+    part = run.dataset.part("test", run.experiment.image_size)
+    patients = part.patients
+    return {
+        "test": scores.compare(found, patients),
+        "selection_gap": scores.selection_gap(found, patients, criterion(run)),
+        "optimism": scores.optimism(result, patients, criterion(run))._asdict(),
+        "detection": measures.measure_detection(per_image, patients),
+        "subgroups": measures.measure_subgroups(per_image["dsc"], part.index).to_dict("records"),
+        "calibration": measures.measure_calibration(probability, truth, patients),
+    }
+
+
+def write_record(
+    run: Run, chosen: Thresholds, transforms: list[str], measured: dict, per_image: pd.DataFrame
+) -> Record:
+    """Writes `record.json` and the tables beside it."""
     trained = run.trained()
-    measured = {
+    about = {
         "stages": trained.stages,
         "transforms": transforms,
-        "chosen": chosen._asdict(),
-        "test": scores.compare(result, unfiltered, chosen, run.experiment, part),
-        "optimism": scores.optimism(result, chosen, part),
-        "detection": measures.measure_detection(per_image, part.patients),
-        "subgroups": measures.measure_subgroups(per_image["dsc"], part.index).to_dict("records"),
-        "calibration": measures.measure_calibration(probability, truth, part.patients),
-        "tta_effects": None if gain is None else gain.to_dict("records"),
+        "criterion": criterion(run),
+        "chosen": chosen._asdict() | {"at_edge": postprocessing.edges(chosen)},
     }
-    return records.write(run.folder, records.about(run) | measured, per_image, trained.history)
+    values = records.about(run) | about | measured
+    return records.write(run.folder, values, per_image, trained.history, validated(run, chosen))

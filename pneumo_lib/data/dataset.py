@@ -142,6 +142,14 @@ class Dataset:
         rows = np.flatnonzero((self.split == name).fillna(False).to_numpy(bool))
         return Subset(arrays.images, arrays.masks, arrays.index.iloc[rows].reset_index(drop=True), rows)
 
+    def labels(self, name: str, size: int) -> pd.DataFrame:
+        """The rows of `index`, with the masks' run-length codes, of one part's images, in the order of `part`."""
+        return (
+            self.index.set_index("image_id", drop=False)
+            .loc[self.part(name, size).index["image_id"]]
+            .reset_index(drop=True)
+        )
+
 
 def _is_drawn(mark: Path) -> bool:
     """Whether a file is the mark of a phantom data set; users' own folders may have another of its name."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pneumo_lib import atomic, metrics
+from pneumo_lib import atomic, metrics, published
 from pneumo_lib.evaluation import postprocessing
 from pneumo_lib.evaluation.sweep import sweep
 from pneumo_lib.published import DECK_BINARIZATION_THRESHOLDS
@@ -43,10 +43,14 @@ def bundle(
         truth: bool (N, H, W).
         chosen: the pair (B-TH, R-TH) chosen on validation.
         label: what the data are; stands on the page.
-        removal_thresholds: in pixels; by default none and the deck's, scaled to the images' size.
+        removal_thresholds: in pixels of the common grid; by default all that are swept. The page counts on maps of
+            the network's own size, which are small enough for it, so they are brought to that size in proportion to area.
     """
     size = images.shape[-1]
-    removal = np.array([0, *postprocessing.removal_grid(size)] if removal_thresholds is None else removal_thresholds)
+    swept = postprocessing.removal_grid() if removal_thresholds is None else removal_thresholds
+    removal = np.unique([_at_size(threshold, size) for threshold in swept])
+    chosen = (chosen[0], _at_size(chosen[1], size))
+    deck = postprocessing.deck_thresholds() or (0.5, 0)
     result = sweep(probability, truth, removal_thresholds=removal)
     dsc = result.dsc()
     thresholds = DECK_BINARIZATION_THRESHOLDS.astype(np.float32)
@@ -68,7 +72,7 @@ def bundle(
         "thresholds": DECK_BINARIZATION_THRESHOLDS.tolist(),
         "removal": removal.tolist(),
         "chosen": list(chosen),
-        "deck": list(postprocessing.deck_thresholds(size)),
+        "deck": [deck[0], _at_size(deck[1], size)],
         "count": len(truth),
         "positive": int((result.truth_px > 0).sum()),
         "blank": metrics.empty_mask_baseline(result.truth_px),
@@ -87,6 +91,11 @@ def pick(truth_px: np.ndarray, dsc: np.ndarray, probability: np.ndarray) -> list
     wanted = min(len(positive), max(IMAGES - 5, IMAGES - len(negative)))
     spread = np.linspace(0, len(positive) - 1, wanted).round().astype(int) if wanted else []
     return [int(number) for number in [*positive[spread], *negative[: IMAGES - wanted]]]
+
+
+def _at_size(removal_threshold: int, size: int) -> int:
+    """A removal threshold of the common grid for maps of `size` pixels a side: in proportion to area, halves up."""
+    return int(removal_threshold * size**2 / published.DECK_GRID**2 + 0.5)
 
 
 def _curves(scores_of_cells: np.ndarray) -> list[list[float]]:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from pneumo_lib.atomic import replacing
 from pneumo_lib.errors import StepError
 from pneumo_lib.evaluation import tta
 from pneumo_lib.evaluation.postprocessing import read_thresholds
-from pneumo_lib.model import unet, weights
+from pneumo_lib.model import weights
 
 
 class InferenceNetwork(nn.Module):
@@ -148,11 +147,10 @@ def load_model(
         raise StepError(f"{path} does not say which experiment it is of; train it with this package.") from error
     if stage < len(experiment["stages"]):
         raise StepError(f"{folder} holds the first of two stages only; finish the training of {experiment['name']}.")
-    network = unet.build(SimpleNamespace(channels=experiment["channels"]), pretrained=False)
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     chosen = _thresholds(folder, binarization_threshold, removal_threshold)
     return TrainedModel(
-        network=InferenceNetwork(weights.load(path, network)).to(device),
+        network=InferenceNetwork(weights.load_network(path)).to(device),
         name=experiment["name"],
         image_size=experiment["stages"][-1]["image_size"],
         binarization_threshold=chosen["binarization_threshold"],

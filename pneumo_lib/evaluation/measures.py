@@ -1,11 +1,14 @@
 """What is measured on the test images beside the overlap scores: per-image table, detection, calibration, subgroups."""
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from pneumo_lib import challenge, metrics
-from pneumo_lib.data.dataset import Subset
+from pneumo_lib.evaluation import postprocessing
+from pneumo_lib.evaluation.postprocessing import Thresholds
 from pneumo_lib.metrics import Interval
 
 
@@ -43,43 +46,50 @@ def _share(position: int):
 
 
 def measure_detection(per_image: pd.DataFrame, patients: np.ndarray | None = None) -> dict[str, Interval | None]:
-    """Every number of `TITLES` with its 95 % bootstrap interval over patients; None where no image tells.
+    """Every number of `tables.DETECTION_TITLES` with its 95 % interval over patients; None where no image tells.
 
     Args:
-        per_image: as `tables.per_image` makes it.
+        per_image: of `per_image`, with the columns of `image_scores`.
         patients: (N,) whose image it is; None: every image for itself.
     """
     columns = {name: per_image[name].to_numpy() for name in per_image}
     positive, called = columns["truth_px"] > 0, columns["predicted_px"] > 0
-    score = columns["largest_px"]
     spacing = positive & np.isfinite(columns["truth_cm2"].astype(float))
     px = metrics.area_error(columns["predicted_px"], columns["truth_px"]).px
     cm2 = (columns["predicted_cm2"] - columns["truth_cm2"]).astype(float)
+    both = positive.any() and not positive.all()
 
-    def mean(values: np.ndarray, images: np.ndarray) -> Interval | None:
-        groups = None if patients is None else patients[images]
-        return metrics.bootstrap_interval(values[images], groups) if images.any() else None
+    def mean(values: np.ndarray, images: np.ndarray, bounded: bool = False) -> Interval | None:
+        return metrics.mean_interval(np.where(images, values, 0), patients, images, bounded) if images.any() else None
 
-    def of(statistic, *values: np.ndarray) -> Interval | None:
-        found = metrics.bootstrap_statistic(statistic, *values, groups=patients)
-        return None if np.isnan(found.mean) else found
+    def share(flags: np.ndarray, images: np.ndarray) -> Interval | None:
+        return metrics.proportion_interval(flags, patients, images) if images.any() else None
 
-    return {
-        "sensitivity": mean(called, positive),
-        "specificity": mean(~called, ~positive),
-        "auroc": of(metrics.auroc, score, positive),
-        "average_precision": of(metrics.average_precision, score, positive),
-        "lesion_sensitivity": of(_ratio, columns["lesions_found"], columns["lesions_true"]),
+    def precision(score: np.ndarray) -> Interval | None:
+        if not both:
+            return None
+        return metrics.statistic_interval(
+            lambda rows: metrics.average_precision(score[rows], positive[rows]), len(score), patients
+        )
+
+    found: dict[str, Interval | None] = {
+        "sensitivity": share(called, positive),
+        "specificity": share(~called, ~positive),
+    }
+    for name, column in (("", "max_probability"), ("_top", "top_percent_mean")):
+        found[f"auroc{name}"] = metrics.auroc_interval(columns[column], positive, patients) if both else None
+        found[f"average_precision{name}"] = precision(columns[column])
+    lesions = columns["lesions_true"]
+    return found | {
+        "lesion_sensitivity": metrics.ratio_interval(columns["lesions_found"], lesions, patients)
+        if lesions.any()
+        else None,
         "false_alarms": mean(columns["false_regions"], np.ones(len(positive), bool)),
         "area_error_px": mean(np.abs(px), positive),
         "area_bias_px": mean(px, positive),
         "area_error_cm2": mean(np.abs(cm2), spacing),
         "area_bias_cm2": mean(cm2, spacing),
     }
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> float:
-    return part.sum() / whole.sum() if whole.sum() else float("nan")
 
 
 def measure_subgroups(dsc: ArrayLike, index: pd.DataFrame) -> pd.DataFrame:
@@ -103,36 +113,78 @@ def measure_subgroups(dsc: ArrayLike, index: pd.DataFrame) -> pd.DataFrame:
     return every.merge(only.drop(columns=["n_images", "n_positive"]), how="left", on=["attribute", "group"])
 
 
-def per_image(part: Subset, predicted: np.ndarray, truth: np.ndarray) -> pd.DataFrame:
-    """One row an image: id, patient, group, pixels, scores, regions and areas of bool masks (N, H, W).
+def per_image(
+    index: pd.DataFrame, probability: Sequence[np.ndarray], truth: Sequence[np.ndarray], chosen: Thresholds
+) -> pd.DataFrame:
+    """One row per image: id, patient, group, pixels, scores, regions and areas of the masks that `chosen` makes.
+
+    Args:
+        index: N rows of `siim.load_index`.
+        probability, truth: N maps and masks (H, W) on one grid, read a few at a time.
+        chosen: thresholds in pixels of that grid.
 
     `largest_px`: the largest region that is left. `lesions_true`, `lesions_found`, `regions`, `false_regions`: see
     `metrics.lesions`. `truth_cm2`, `predicted_cm2`: NaN where the pixel spacing is unknown.
     """
-    predicted_px, truth_px, intersection_px = metrics.pixel_counts(predicted, truth)
-    counts = (predicted_px, truth_px, intersection_px)
-    regions = metrics.lesions(predicted, truth)
+    found = [_of_masks(probability, truth, chosen, slice(i, i + _TOGETHER)) for i in range(0, len(index), _TOGETHER)]
+    pixels = pd.concat(found, ignore_index=True)
+    predicted_px, truth_px = pixels["predicted_px"], pixels["truth_px"]
+    counts = [pixels[name].to_numpy() for name in ("predicted_px", "truth_px", "intersection_px")]
     # Of a pixel of the mask; PixelSpacing is that of the original.
-    side_mm = part.index["pixel_spacing_mm"].to_numpy(float) * challenge.SIDE / truth.shape[-1]
+    side_mm = index["pixel_spacing_mm"].to_numpy(float) * challenge.SIDE / truth[0].shape[-1]
     return pd.DataFrame(
         {
-            "image_id": part.index["image_id"],
-            "patient_id": part.index["patient_id"],
-            "view": part.index["view"],
-            "sex": part.index["sex"],
-            "age_band": metrics.attributes(part.index)["age"],
+            "image_id": index["image_id"],
+            "patient_id": index["patient_id"],
+            "view": index["view"],
+            "sex": index["sex"],
+            "age_band": metrics.attributes(index)["age"],
             "truth_px": truth_px,
             "predicted_px": predicted_px,
-            "intersection_px": intersection_px,
+            "intersection_px": pixels["intersection_px"],
             "dsc": metrics.dsc_from_counts(*counts).round(6),
             "iou": metrics.iou_from_counts(*counts).round(6),
             "stepwise_iou": metrics.stepwise_iou_from_counts(*counts),
+            "largest_px": pixels["largest_px"],
+            "lesions_true": pixels["lesions_true"],
+            "lesions_found": pixels["lesions_found"],
+            "regions": pixels["regions"],
+            "false_regions": pixels["false_regions"],
+            "truth_cm2": (truth_px * side_mm**2 / 100).round(3),
+            "predicted_cm2": (predicted_px * side_mm**2 / 100).round(3),
+        }
+    )
+
+
+_TOGETHER = 32
+"""Masks in memory at once: 8 MB at 512 pixels."""
+
+
+def _of_masks(probability: Sequence, truth: Sequence, chosen: Thresholds, part: slice) -> pd.DataFrame:
+    """Pixel counts and regions of some images."""
+    true = np.asarray(truth[part])
+    predicted = postprocessing.apply(np.asarray(probability[part]), *chosen[:2], chosen.rule)
+    predicted_px, truth_px, intersection_px = metrics.pixel_counts(predicted, true)
+    regions = metrics.lesions(predicted, true)
+    return pd.DataFrame(
+        {
+            "predicted_px": predicted_px,
+            "truth_px": truth_px,
+            "intersection_px": intersection_px,
             "largest_px": metrics.largest_component_px(predicted),
             "lesions_true": regions.true,
             "lesions_found": regions.found,
             "regions": regions.predicted,
             "false_regions": regions.false_alarms,
-            "truth_cm2": (truth_px * side_mm**2 / 100).round(3),
-            "predicted_cm2": (predicted_px * side_mm**2 / 100).round(3),
         }
     )
+
+
+def image_scores(probability: Iterable[np.ndarray]) -> pd.DataFrame:
+    """What ranks images before any threshold: `max_probability` and `top_percent_mean`, the mean of the highest 1 %.
+
+    Args:
+        probability: maps (H, W) at the network's own size.
+    """
+    rows = [(float(one.max()), float(metrics.top_probability([one])[0])) for one in map(np.asarray, probability)]
+    return pd.DataFrame(rows, columns=["max_probability", "top_percent_mean"]).round(6)

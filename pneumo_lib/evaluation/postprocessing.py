@@ -1,7 +1,6 @@
 """From probability maps to masks: a binarization threshold and a removal rule, as chosen by the sweep."""
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +10,11 @@ import numpy as np
 from pneumo_lib import atomic, challenge, paths, published
 from pneumo_lib.errors import SweepError
 from pneumo_lib.published import DECK_REMOVAL_THRESHOLDS
+
+REMOVAL_THRESHOLDS = np.array([0, 64, 128, 256, 512, *DECK_REMOVAL_THRESHOLDS])
+"""R-TH that are swept, in pixels of the common 512 x 512 grid: none, small ones (our choice) and the deck's."""
+CRITERIA = ("dsc", "iou", "stepwise_iou")
+"""Mean scores by which thresholds can be chosen; the deck's sweep shows IoU and DSC."""
 
 
 class Thresholds(NamedTuple):
@@ -41,15 +45,6 @@ def read_thresholds(path: Path) -> tuple[Thresholds, list[str]]:
 RULES = ("component", "mask", "triplet")
 
 
-def scale_removal(thresholds: Iterable[int], size: int) -> np.ndarray:
-    """Removal thresholds of 512x512 maps for maps of size x size: in proportion to area, halves up, at least 1.
-
-    Source: our choice. The deck tests at 512x512; smaller profiles need the same share of the image.
-    """
-    scaled = np.floor(np.asarray(list(thresholds)) * size**2 / 512**2 + 0.5).astype(np.int64)
-    return np.maximum(scaled, 1)
-
-
 def apply(
     probability: np.ndarray,
     binarization_threshold: float,
@@ -61,7 +56,8 @@ def apply(
     Args:
         probability: (H, W) or (N, H, W), float16 or float32 in 0..1.
         binarization_threshold: B-TH; a pixel is on where p > B-TH, both in float32.
-        removal_threshold: R-TH in pixels of the map; under rule "triplet" (top threshold, minimum area).
+        removal_threshold: R-TH in pixels of the map given, so maps are first brought to the common grid; under rule
+            "triplet" (top threshold, minimum area).
         rule: "component", "mask" or "triplet", see `sweep`.
 
     Returns:
@@ -121,30 +117,38 @@ def _above(probability: np.ndarray, threshold: float) -> np.ndarray:
     return probability.astype(np.float32, copy=False) > np.float32(threshold)
 
 
-def deck_thresholds(size: int, rule: str = "component") -> tuple[float, int] | None:
-    """The deck's best pair (B-TH, R-TH), the latter scaled from 512 pixels to `size`; None under another rule than its."""
+def deck_thresholds(rule: str = "component") -> tuple[float, int] | None:
+    """The deck's best pair (B-TH, R-TH); None under another rule than its own."""
     if rule != "component":
         return None
     best = published.values("sweep", "best")
-    return best["binarization_threshold"], int(scale_removal([int(best["removal_threshold"])], size)[0])
+    return best["binarization_threshold"], int(best["removal_threshold"])
 
 
-def removal_grid(size: int, rule: str = "component") -> np.ndarray:
-    """The removal thresholds (R-TH) that are swept on maps of `size` pixels a side.
+def removal_grid(rule: str = "component") -> np.ndarray:
+    """The removal thresholds (R-TH) that are swept, in pixels of the common grid.
 
-    The deck's for rules "component" and "mask", (R,); for "triplet" pairs (top threshold, minimum area), (R, 2).
+    `REMOVAL_THRESHOLDS` for rules "component" and "mask", (R,); for "triplet" pairs (top threshold, minimum area), (R, 2).
     """
     if rule != "triplet":
-        return scale_removal(DECK_REMOVAL_THRESHOLDS, size)
-    return np.array(
-        [
-            (top, area)
-            for top in challenge.TRIPLET_TOPS
-            for area in np.unique(scale_removal(challenge.TRIPLET_AREAS, size))
-        ]
-    )
+        return REMOVAL_THRESHOLDS
+    return np.array([(top, area) for top in challenge.TRIPLET_TOPS for area in challenge.TRIPLET_AREAS])
 
 
-def save_thresholds(folder: Path, chosen: Thresholds, transforms: list[str]) -> None:
-    """Writes the thresholds chosen on validation, and the augmentation they were chosen with, to `thresholds.json`."""
-    atomic.write_json(folder / "thresholds.json", chosen._asdict() | {"transforms": transforms})
+def edges(chosen: Thresholds) -> list[str]:
+    """Which of the chosen thresholds lie at an edge of their grid, where a better one may lie beyond: "B-TH", "R-TH"."""
+    binarization = published.DECK_BINARIZATION_THRESHOLDS
+    found = ["B-TH"] if chosen.binarization_threshold in (binarization[0], binarization[-1]) else []
+    # An R-TH of 0 removes nothing: below it there is no other.
+    return found + (["R-TH"] if chosen.rule != "triplet" and chosen.removal_threshold == REMOVAL_THRESHOLDS[-1] else [])
+
+
+def save_thresholds(folder: Path, chosen: Thresholds, transforms: list[str], criterion: str = "dsc") -> None:
+    """Writes the thresholds chosen on validation, and what they were chosen with, to `thresholds.json`."""
+    about = {"transforms": transforms, "criterion": criterion, "grid": published.DECK_GRID, "at_edge": edges(chosen)}
+    atomic.write_json(folder / "thresholds.json", chosen._asdict() | about)
+
+
+def criterion_of(path: Path) -> str:
+    """The criterion by which the thresholds in a file of `save_thresholds` were chosen."""
+    return str(json.loads(path.read_text(encoding="utf-8")).get("criterion", "dsc"))

@@ -27,6 +27,7 @@ from pneumo_lib.data.preprocessing import resize_image
 from pneumo_lib.data.radiographs import Radiograph
 from pneumo_lib.errors import PneumoError, RadiographError, SegmentationError
 from pneumo_lib.evaluation import dicom_seg, postprocessing, tta
+from pneumo_lib.evaluation.common_grid import enlarge
 from pneumo_lib.evaluation.inference import TrainedModel
 
 OUTLINE = (0, 159, 230)  # blue, green, red: orange of Okabe and Ito's palette
@@ -106,9 +107,11 @@ def predict_files(
     bar = tqdm(_left(found.files, before).items(), "predict", unit="X-ray", disable=not progress)
     xrays = _readable(bar, outcome, any_image)
     while batch := list(islice(xrays, batch_size)):
+        first = len(rows)
         images = np.stack([resize_image(xray.image, model.image_size) for _, xray in batch])
-        for (name, xray), probability in zip(batch, _probabilities(model, images), strict=True):
-            mask = postprocessing.apply(probability, model.binarization_threshold, model.removal_threshold, model.rule)
+        for (name, xray), probability in zip(batch, _probabilities(model, images, first), strict=True):
+            chosen = (model.binarization_threshold, model.removal_threshold, model.rule)
+            mask = postprocessing.apply(enlarge(probability), *chosen)
             full = postprocessing.to_shape(mask, xray.image.shape)
             _write_pictures(out, name, xray, probability, full)
             if segmentation and xray.is_dicom:
@@ -173,8 +176,10 @@ def _readable(files: Iterable[tuple[str, Path]], outcome: Outcome, any_image: bo
         yield name, xray
 
 
-def _probabilities(model: TrainedModel, images: np.ndarray) -> np.ndarray:
-    return tta.predict(model.network, images, model.transforms, len(images))
+def _probabilities(model: TrainedModel, images: np.ndarray, first: int) -> np.ndarray:
+    """Maps of a batch whose first image has the number `first`: random transforms depend on it, not on the batch."""
+    device = next(model.network.parameters()).device
+    return tta.mean_of_batch(model.network, images, model.transforms, 0, first, device)
 
 
 def _write_pictures(out: Path, name: str, xray: Radiograph, probability: np.ndarray, mask: np.ndarray) -> None:

@@ -53,8 +53,9 @@ def truth_array(truth: np.ndarray) -> np.ndarray:
     Raises:
         SweepError: they are not.
     """
-    truth = np.asanyarray(truth)
-    if truth.ndim != 3 or truth.size == 0 or truth.dtype not in (bool, np.uint8):
+    # Masks that are read one at a time say of themselves what an array would.
+    truth = truth if hasattr(truth, "shape") and hasattr(truth, "dtype") else np.asanyarray(truth)
+    if len(truth.shape) != 3 or 0 in truth.shape or truth.dtype not in (bool, np.uint8):
         raise SweepError(f"truth is {truth.dtype} {truth.shape}; pass bool or uint8 masks (N, H, W), at least one.")
     return truth
 
@@ -81,7 +82,7 @@ def sweep(
     Args:
         probability: N maps (H, W), float16 or float32 in 0..1: an array, a memory map or an iterator, read one map a
             thread. float64 maps are rounded to float32.
-        truth: (N, H, W) bool or uint8 of 0 and 1.
+        truth: (N, H, W) bool or uint8 of 0 and 1, or `common_grid.TrueMasks`.
         binarization_thresholds: (B,) increasing. A pixel is on where p > B-TH, both in float32.
         removal_thresholds: (R,) increasing whole numbers of pixels at the maps' resolution; for rule "triplet" (R, 2),
             pairs (top threshold, minimum area).

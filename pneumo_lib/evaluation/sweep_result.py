@@ -83,6 +83,15 @@ class SweepResult:
             truth_px=self.truth_px[images],
         )
 
+    def at_removal(self, which: np.ndarray) -> "SweepResult":
+        """The same sweep over some of the removal thresholds: a bool mask or indices."""
+        return replace(
+            self,
+            predicted_px=self.predicted_px[:, :, which],
+            intersection_px=self.intersection_px[:, :, which],
+            removal_thresholds=self.removal_thresholds[which],
+        )
+
     @property
     def positive(self) -> np.ndarray:
         """bool (N,), the images with a true pixel."""

@@ -1,7 +1,7 @@
 """What each transform of test-time augmentation (TTA) adds to the score, alone and all together, and what it costs."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,10 +12,11 @@ from torch import nn
 
 from pneumo_lib import metrics
 from pneumo_lib.evaluation import postprocessing, tta
+from pneumo_lib.evaluation.common_grid import CommonGridMaps
 from pneumo_lib.evaluation.postprocessing import Thresholds
 from pneumo_lib.evaluation.transforms import TRANSFORMS
 
-NONE, ALL = "none", "all seven"
+NONE, ALL, ANEW = "none", "all seven", "all seven, thresholds chosen anew"
 SETS = (NONE, *TRANSFORMS, ALL)
 """No augmentation, each transform alone (with the unchanged image, as always), and all together."""
 
@@ -28,14 +29,21 @@ class Effects(NamedTuple):
 
 
 def measure(
-    model: nn.Module, images: np.ndarray, truth: np.ndarray, chosen: Thresholds, batch_size: int = 5, seed: int = 0
+    model: nn.Module,
+    images: np.ndarray,
+    truth: Sequence[np.ndarray],
+    chosen: Thresholds,
+    batch_size: int = 5,
+    seed: int = 0,
+    again: Thresholds | None = None,
 ) -> Effects:
     """The DSC of every image under every set, out of eight forward passes an image.
 
     Args:
         model, images, batch_size, seed: as in `tta.predict`; random transforms do the same here as there.
-        truth: bool (N, H, W).
-        chosen: thresholds and rule that make the masks, the same for every set.
+        truth: bool (N, 512, 512), the true masks on the common grid.
+        chosen: thresholds and rule that make the masks.
+        again: thresholds chosen anew for all seven together; adds the set `ANEW`.
 
     Returns:
         Effects. Memory depends on the batch, not on the number of images.
@@ -46,15 +54,18 @@ def measure(
     rows, seconds = [], dict.fromkeys((NONE, *TRANSFORMS), 0.0)
     tta.plain(model, np.asarray(images[:batch_size]), device)  # the first pass is slower and is not timed
     for start in range(0, len(images), batch_size):
-        batch, true = np.asarray(images[start : start + batch_size]), truth[start : start + batch_size]
+        batch, true = np.asarray(images[start : start + batch_size]), np.asarray(truth[start : start + batch_size])
         scores = {}
         for name, probability in _sets(model, batch, seed, start, device, seconds):
-            predicted = postprocessing.apply(probability, *chosen[:2], chosen.rule)
-            scores[name] = metrics.dsc(predicted, true)
+            maps = CommonGridMaps(probability)[:]
+            scores[name] = metrics.dsc(postprocessing.apply(maps, *chosen[:2], chosen.rule), true)
+            if name == ALL and again:
+                scores[ANEW] = metrics.dsc(postprocessing.apply(maps, *again[:2], again.rule), true)
         rows.append(pd.DataFrame(scores))
     alone = {name: spent / len(images) for name, spent in seconds.items()}
     together = {name: alone[name] + (alone[NONE] if name != NONE else 0) for name in alone}
-    return Effects(pd.concat(rows, ignore_index=True)[list(SETS)], together | {ALL: sum(alone.values())})
+    every = sum(alone.values())
+    return Effects(pd.concat(rows, ignore_index=True), together | {ALL: every, ANEW: every})
 
 
 def _sets(
@@ -91,10 +102,10 @@ def table(effects: Effects, positive: ArrayLike, groups: ArrayLike | None = None
     """
     positive, groups = np.asarray(positive, bool), None if groups is None else np.asarray(groups)
     rows = []
-    for name in SETS:
+    for name in [name for name in (*SETS, ANEW) if name in effects.dsc]:
         row = {
             "transforms": name,
-            "passes": {NONE: 1, ALL: 1 + len(TRANSFORMS)}.get(name, 2),
+            "passes": {NONE: 1, ALL: 1 + len(TRANSFORMS), ANEW: 1 + len(TRANSFORMS)}.get(name, 2),
             "seconds": effects.seconds[name],
         }
         for prefix, images in (("", np.ones(len(positive), bool)), ("positive_", positive)):

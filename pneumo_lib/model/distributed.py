@@ -5,6 +5,7 @@ With one process every function here gives back what it was given.
 
 import torch
 import torch.distributed as dist
+from timm.layers import BatchNormAct2d, convert_sync_batchnorm
 from torch import nn
 
 
@@ -47,10 +48,19 @@ def all_gather(value) -> list:
 class BatchNorm(nn.BatchNorm2d):
     """Batch norm (N, C, H, W) whose statistics are those of all ranks' images; every rank holds as many.
 
-    For CPUs, where PyTorch's own synchronised batch norm does not run; the numbers are the same.
+    For CPUs, where PyTorch's own synchronised batch norm does not run; the numbers are the same. `after`: the activation
+    that timm's batch norm has inside, or nothing.
     """
 
+    def __init__(self, *arguments, after: nn.Module | None = None):
+        super().__init__(*arguments)
+        self.after = after
+
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        outputs = self._normalised(inputs)
+        return self.after(outputs) if self.after is not None else outputs
+
+    def _normalised(self, inputs: torch.Tensor) -> torch.Tensor:
         if not self.training or world_size() == 1:
             return super().forward(inputs)
         # Statistics in float32 whatever the precision, as PyTorch's own.
@@ -73,10 +83,13 @@ class BatchNorm(nn.BatchNorm2d):
 def synchronised(model: nn.Module, device: str) -> nn.Module:
     """The network with every batch norm replaced by one over all ranks; names of weights stay."""
     if device == "cuda":
-        return nn.SyncBatchNorm.convert_sync_batchnorm(model)
+        # timm's own: PyTorch's would drop the activation of timm's batch norm.
+        return convert_sync_batchnorm(model)
     for name, layer in list(model.named_modules()):
-        if type(layer) is nn.BatchNorm2d:
-            new = BatchNorm(layer.num_features, layer.eps, layer.momentum)
+        if type(layer) in (nn.BatchNorm2d, BatchNormAct2d):
+            after = nn.Sequential(layer.drop, layer.act) if isinstance(layer, BatchNormAct2d) else None
+            new = BatchNorm(layer.num_features, layer.eps, layer.momentum, after=after)
             new.load_state_dict(layer.state_dict())
+            new.weight.requires_grad_(layer.weight.requires_grad)
             model.set_submodule(name, new)
     return model

@@ -62,6 +62,11 @@ def detection_table(found: dict) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
+def subgroups(measured: dict) -> pd.DataFrame:
+    """The rows of `measures.measure_subgroups` that a record's values hold."""
+    return pd.DataFrame(measured["subgroups"])
+
+
 def subgroup_table(found: pd.DataFrame) -> pd.DataFrame:
     """`measure`'s result to read, each group beside the score of predicting nothing on its images."""
     rows = {}

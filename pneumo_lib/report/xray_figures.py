@@ -15,9 +15,7 @@ from pneumo_lib.data.dataset import Subset
 from pneumo_lib.report.style import PREDICTED, TRUE, subplots
 
 
-def batch(
-    part: Subset, label: str, n: int = 6, seed: int = 0, strength: float = 1.0, listed: str = "full"
-) -> Figure:
+def batch(part: Subset, label: str, n: int = 6, seed: int = 0, strength: float = 1.0, listed: str = "full") -> Figure:
     """n training images, plain above and augmented below."""
     positions = positives_first(part, n)
     augmented = TrainingImages(part, seed, stage=1, strength=strength, listed=listed)

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from pneumo_lib import hardware as precisions
-from pneumo_lib import locks, paths, profiles
+from pneumo_lib import locks, paths, profiles, starts
 from pneumo_lib.data.dataset import Dataset
 from pneumo_lib.errors import TrainingError
 from pneumo_lib.experiments import Experiment, stream
@@ -202,6 +202,8 @@ def _started_with(experiment: Experiment, first_stage: Path | None, initial: Ini
 def _network(experiment: Experiment, finished: list[Path], initial: InitialWeights | None) -> nn.Module:
     if finished:
         return weights.load(finished[-1], unet.build(experiment, pretrained=False))
+    if initial is None:
+        starts.needs_file(experiment.name)
     return (initial or InitialWeights(experiment.encoder_weights)).build(experiment)
 
 

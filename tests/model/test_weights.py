@@ -6,7 +6,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import segmentation_models_pytorch as smp
@@ -21,7 +20,7 @@ from pneumo_lib.model.weights import InitialWeights
 from pneumo_lib.parameters import checked_weights
 
 SMOKE = experiments.get("exp2", "smoke")
-SETTINGS = encoders[unet.ENCODER]["pretrained_settings"]["imagenet"]
+SETTINGS = encoders["resnet34"]["pretrained_settings"]["imagenet"]
 BUILD = """
 from pneumo_lib import experiments
 from pneumo_lib import parameters
@@ -29,7 +28,7 @@ from pneumo_lib.model import weights
 from pneumo_lib.errors import WeightsError
 import sys
 try:
-    for name in ("exp1", "exp2"):
+    for name in ("exp1-summed", "exp2"):
         model = parameters.checked_weights("imagenet").build(experiments.get(name, "smoke"))
         weights.write(weights.Path(sys.argv[1]) / f"{name}.safetensors", model, {})
 except WeightsError as error:
@@ -64,7 +63,7 @@ def test_imagenet_comes_through_the_hubs_cache(tmp_path):
     state = fake_encoder()
     hub_cache(tmp_path / "home", state)
     assert build_offline(tmp_path / "home", tmp_path) == ""
-    one, three = (load_file(tmp_path / f"{name}.safetensors") for name in ("exp1", "exp2"))
+    one, three = (load_file(tmp_path / f"{name}.safetensors") for name in ("exp1-summed", "exp2"))
     for name, tensor in state.items():
         if not name.startswith("fc."):
             assert torch.equal(three[f"encoder.{name}"], tensor)
@@ -79,7 +78,7 @@ def test_without_a_network_the_error_says_what_to_put_where(tmp_path):
 
 
 @pytest.mark.parametrize("prefix", ["", "encoder."])
-@pytest.mark.parametrize("name", ["exp1", "exp2"])
+@pytest.mark.parametrize("name", ["exp1-summed", "exp2"])
 def test_a_file_of_an_encoder(tmp_path, prefix, name):
     state = fake_encoder()
     save_file(
@@ -135,20 +134,54 @@ def test_exported_weights_load_in_both_libraries(tmp_path):
     weights.write(path, model, {"settings": {"experiment": SMOKE.as_dict()}})
     path.with_name("thresholds.json").write_text("{}")
     folder = weights.export(path, tmp_path / "out")
-    assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors", "thresholds.json"]
-    theirs, ours = (
-        smp.from_pretrained(folder).eval(),
-        weights.load(folder / "model.safetensors", unet.build(SMOKE)).eval(),
-    )
-    images = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    names = ["config.json", "input.json", "model.safetensors", "thresholds.json"]
+    assert sorted(file.name for file in folder.iterdir()) == names
+    theirs, ours = smp.from_pretrained(folder).eval(), weights.load_network(folder / "model.safetensors").eval()
+    images = torch.rand(1, model.channels, 32, 32, generator=torch.Generator().manual_seed(0))
+    layers = json.loads((folder / "input.json").read_text())
+    pixels = torch.einsum("kc,nchw->nkhw", torch.tensor(layers["weight"]), images)
+    pixels = pixels + torch.tensor(layers["bias"])[:, None, None]
     with torch.no_grad():
         expected = model(images)
-        assert torch.equal(theirs(images), expected) and torch.equal(ours(images), expected)
-    assert weights.metadata(folder / "model.safetensors") == weights.metadata(path)
+        assert torch.equal(ours(images), expected)
+        torch.testing.assert_close(theirs(pixels), expected, rtol=0, atol=1e-4)
+    assert weights.metadata(folder / "model.safetensors")["settings"] == weights.metadata(path)["settings"]
+
+
+def test_half_is_half_the_size_and_reads_back(tmp_path):
+    settings = {"encoder": "tu-tf_efficientnet_lite0", "channels": 1, "channel_mapping": "learned", "input_norm": "batch"}
+    model = unet.build(settings, pretrained=False).eval()
+    weights.write(tmp_path / "stage1.safetensors", model, {"settings": {"experiment": settings}})
+    folder = weights.export(tmp_path / "stage1.safetensors", tmp_path / "half", half=True)
+    sizes = [path.stat().st_size for path in (tmp_path / "stage1.safetensors", folder / "model.safetensors")]
+    assert sizes[1] < 0.53 * sizes[0] and sizes[1] < 13e6
+    images = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    other = weights.load_network(folder / "model.safetensors").eval()
+    assert all(tensor.dtype in (torch.float32, torch.int64) for tensor in other.state_dict().values())
+    with torch.no_grad():
+        torch.testing.assert_close(other(images), model(images), rtol=0, atol=0.02)
+    assert smp.from_pretrained(folder).config["encoder_name"] == "tu-tf_efficientnet_lite0"
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "timm-tf_efficientnet_lite0"])
+def test_a_trained_network_of_any_encoder_is_a_start(tmp_path, encoder):
+    """From three channels to three, to one summed and back: the encoder computes the same of a grey image."""
+    settings = {"encoder": encoder, "channels": 3, "channel_mapping": "summed", "input_norm": "none"}
+    three = unet.build(settings, pretrained=False).eval()
+    weights.write(tmp_path / "three.safetensors", three, {})
+    one = unet.build(settings | {"channels": 1}, pretrained=False).eval()
+    weights.load_pretrained(tmp_path / "three.safetensors", one)
+    weights.write(tmp_path / "one.safetensors", one, {})
+    again = weights.load_pretrained(tmp_path / "one.safetensors", unet.build(settings, pretrained=False)).eval()
+    grey = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = three(grey.expand(-1, 3, -1, -1))
+        torch.testing.assert_close(one(grey), expected, rtol=0, atol=1e-4)
+        torch.testing.assert_close(again(grey.expand(-1, 3, -1, -1)), expected, rtol=0, atol=1e-4)
 
 
 def test_a_first_layer_of_another_shape_is_named(tmp_path):
     save_file({"conv1.weight": torch.zeros(3)}, tmp_path / "w.safetensors")
-    model = unet.build(SimpleNamespace(channels=1), pretrained=False)
+    model = unet.build({"channels": 1}, pretrained=False)
     with pytest.raises(WeightsError, match="in its shapes"):
         weights.load_pretrained(tmp_path / "w.safetensors", model)

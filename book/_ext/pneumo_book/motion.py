@@ -10,13 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-import segmentation_models_pytorch as smp
 import torch
 
 from pneumo_book.think import write_script
 from pneumo_lib import runs, training
 from pneumo_lib.data.preprocessing import resize_image
 from pneumo_lib.evaluation import postprocessing
+from pneumo_lib.evaluation.common_grid import CommonGridMaps, TrueMasks, enlarge
 from pneumo_lib.evaluation.postprocessing import removal_grid
 from pneumo_lib.evaluation.sweep import sweep
 from pneumo_lib.model import unet, weights
@@ -84,7 +84,7 @@ def _outputs() -> Iterator[list[torch.Tensor]]:
     found = []
 
     def keep(module, inputs, output) -> None:
-        if isinstance(module, smp.Unet) and not module.training:
+        if isinstance(module, unet.Network) and not module.training:
             found.append(output.detach().float().cpu())
 
     handle = torch.nn.modules.module.register_module_forward_hook(keep)
@@ -108,21 +108,22 @@ def _passes(outputs: list[torch.Tensor], images: int) -> list[np.ndarray]:
 def predictor(recording: Recording) -> Callable[[np.ndarray], np.ndarray]:
     """The finished network with the thresholds of the highest mean DSC on validation: X-ray uint8 (H, W) → bool mask.
 
-    The mask has the size of the last stage.
+    The mask lies on the common grid.
     """
     experiment = recording.run.experiment
     network = weights.load(
         recording.folder / f"stage{len(experiment.stages)}.safetensors", unet.build(experiment, pretrained=False)
     ).eval()
     size = experiment.image_size
-    truth = _validation(recording.run, size).masks.astype(bool)
-    chosen = sweep(recording.moments[-1].probability, truth, removal_thresholds=removal_grid(size)).best("dsc")
+    truth = TrueMasks(recording.run.dataset.labels("validation", size))
+    maps = CommonGridMaps(recording.moments[-1].probability)
+    chosen = sweep(maps, truth, removal_thresholds=removal_grid()).best("dsc")
 
     @torch.inference_mode()
     def predict(xray: np.ndarray) -> np.ndarray:
         logits = network(unet.as_input(resize_image(xray, size)[None], experiment.channels))
         probability = torch.sigmoid(logits)[0, 0].numpy()
-        return postprocessing.apply(probability, chosen.binarization_threshold, chosen.removal_threshold)
+        return postprocessing.apply(enlarge(probability), chosen.binarization_threshold, chosen.removal_threshold)
 
     return predict
 
