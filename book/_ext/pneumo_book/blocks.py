@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from pneumo_book import comparison, experiment_pages, launch, reference, silver, surface, verdict
+from pneumo_book import comparison, experiment_pages, launch, reference, silver, study_blocks, surface, verdict
 from pneumo_book.markdown import figure, table
 from pneumo_book.markdown import figure as figure_block
 from pneumo_book.markdown import table as table_block
-from pneumo_lib import challenge, records
+from pneumo_lib import challenge, records, study_results
 from pneumo_lib import published as paper
 from pneumo_lib.experiments import EXPERIMENTS
 from pneumo_lib.profiles import PROFILES
@@ -83,6 +83,9 @@ def substitutions() -> dict[str, str]:
         "deck_rth": f"{best['removal_threshold']:.0f}",
         "launch_front": launch.buttons(),
         "clone": launch.clone(),
+        "plan_commit": study_blocks.plan_commit(),
+        "exploratory": str(study_blocks.exploratory()),
+        "by_chance": f"{study_blocks.exploratory() * study_results.ALPHA:.0f}",
         "demo_images": str(PROFILES["demo"].phantom_images),
         "demo_sizes": " and ".join(map(str, PROFILES["demo"].image_sizes)),
     }

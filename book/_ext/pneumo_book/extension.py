@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+from itertools import chain
 from pathlib import Path
 
 import matplotlib
@@ -20,7 +21,7 @@ from matplotlib.text import Text
 from sphinx.errors import ExtensionError
 
 import pneumo_lib
-from pneumo_book import blocks, comparison, experiment_pages, launch, logo, notebook_pages, reference
+from pneumo_book import blocks, comparison, experiment_pages, launch, logo, notebook_pages, reference, study_blocks
 from pneumo_book.markdown import command
 from pneumo_lib import atomic, paths
 from pneumo_lib import records as record_files
@@ -28,6 +29,7 @@ from pneumo_lib.data.dataset import PHANTOM
 from pneumo_lib.errors import PneumoError
 from pneumo_lib.experiments import EXPERIMENTS
 from pneumo_lib.records import Record
+from pneumo_lib.study_results import Analysis
 
 STEPS = ("train", "sweep", "test")
 COMMITTED = f"{PHANTOM}-demo"
@@ -104,7 +106,8 @@ def _script_text(script) -> str:
 def write(book: Path) -> None:
     """Writes everything generated into the folder of the book."""
     sets, silver_sets = comparison.shown_sets(), comparison.shown_sets(silver=True)
-    for name, text in blocks.write_all(sets, silver_sets).items():
+    claims = study_blocks.load()
+    for name, text in (blocks.write_all(sets, silver_sets) | study_blocks.write_all(claims)).items():
         update(book / "generated" / f"{name}.md", text)
     for name, text in experiment_pages.pages(sets, book / "experiments").items():
         update(book / "experiments" / f"{name}.md", text)
@@ -114,7 +117,7 @@ def write(book: Path) -> None:
     update(book / "generated" / "registry.csv", reference.registry_csv())
     for name, text in logo.files().items():
         update(book / "generated" / "static" / name, text)
-    _figures(book / "generated" / "figures", sets, silver_sets)
+    _figures(book / "generated" / "figures", sets, silver_sets, claims)
 
 
 def update(path: Path, text: str) -> None:
@@ -175,18 +178,18 @@ def _explorer(book: Path, sets: dict) -> None:
     update(book / "generated" / "explorer.md", there)
 
 
-def _figures(folder: Path, sets: dict, silver_sets: dict) -> None:
+def _figures(folder: Path, sets: dict, silver_sets: dict, claims: Analysis) -> None:
     """All figures, when the library or a record has changed since they were drawn; importing what draws takes seconds."""
-    stamp, state = folder / "drawn.json", _state([*sets.values(), *silver_sets.values()])
+    stamp, state = folder / "drawn.json", _state([*sets.values(), *silver_sets.values(), *claims.runs.values()])
     if stamp.is_file() and json.loads(stamp.read_text(encoding="utf-8")) == state:
         return
-    from pneumo_book import figures
+    from pneumo_book import figures, study_figures
     from pneumo_lib import atomic
 
     folder.mkdir(parents=True, exist_ok=True)
     # The same drawing gives the same bytes.
     with matplotlib.rc_context({"svg.hashsalt": "pneumo_lib", "savefig.facecolor": "white"}):
-        for name, figure in figures.draw_all(sets, silver_sets):
+        for name, figure in chain(figures.draw_all(sets, silver_sets), study_figures.draw_all(claims)):
             legible(figure)
             with atomic.replacing(folder / name) as temporary:
                 kind = Path(name).suffix[1:]
@@ -209,7 +212,7 @@ def legible(figure) -> None:
 def _state(sets: list[list[Record]]) -> dict[str, str]:
     """What figures depend on: a digest of the library and one of the records."""
     files = [
-        path for found in sets for record in found for path in sorted(record.folder.iterdir())
+        path for found in sets for record in found for path in sorted(record.folder.rglob("*"))
         if path.suffix in (".csv", ".json")
     ]  # fmt: skip
     return {"library": _digest(_library()), "records": _digest(files)}

@@ -1,0 +1,105 @@
+"""The chapter of the tested claims, from invented records and from none."""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pneumo_book import extension, study_blocks, study_figures
+from pneumo_lib import studies, study_results
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+_spec = importlib.util.spec_from_file_location("invented_study", REPOSITORY / "tests" / "invented_study.py")
+invented_study = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(invented_study)
+LABEL = "on phantoms, at 64 → 128 px"
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory) -> study_results.Analysis:
+    """A (6 seeds, better and faster), B (4 of 6), flip exactly like A, one seed without augmentation."""
+    folder, random = tmp_path_factory.mktemp("records"), np.random.default_rng(0)
+    a, b = invented_study.invented(random, 6, 0.3, speed=2), invented_study.invented(random, 4)
+    invented_study.write_study(folder, a, b)
+    for seed, one in enumerate(a):
+        invented_study.write_run(folder, "augmentation", "flip", seed, one)
+    invented_study.write_run(folder, "augmentation", "none", 0, invented_study.invented(random, 1)[0])
+    return study_results.analyse(folder)
+
+
+def test_without_records_every_place_says_so():
+    nothing = study_results.analyse(None)
+    made = study_blocks.write_all(nothing)
+    for name, text in made.items():
+        assert "not run" in text.lower() and "make study" in text, name
+    assert not list(study_figures.draw_all(nothing))
+
+
+def test_the_front_page_names_verdict_difference_and_scale(found):
+    text = study_blocks.verdict_sentence(found)
+    assert LABEL in text and "(claims/claims.md)" in text
+    assert re.search(r"\*Better\* is \*\*supported\*\* by mean DSC \(0\.\d+ \(", text)
+    assert "*faster* is **supported** by area" in text
+
+
+def test_sections_hold_claim_comparisons_and_what_is_missing(found):
+    made = study_blocks.write_all(found)
+    text = made["claims-two-stage"]
+    assert study_blocks.CLAIM in text and LABEL in text and "Holm" in text
+    assert "B 4 of 6" in text and "A 6 of 6" not in text
+    assert (
+        "| 0.000 (" in made["claims-augmentation"] and "not resolved; could have seen 0." in made["claims-augmentation"]
+    )
+    assert "| supported |" in text and "| not run |" in text
+    assert "too few runs (1)" in made["claims-augmentation"]
+    assert "**Not run.**" in made["claims-schedule"]
+    assert "full \u2212 none" in made["claims-worth"]
+    assert "no number suffices" in made["claims-power"] and "exp5 \u2212 exp4, stage 2" in made["claims-power"]
+
+
+def test_every_figure_of_a_section_is_drawn_and_no_other(found):
+    shown = set(re.findall(r"figures/(claims-[\w-]+\.svg)", "".join(study_blocks.write_all(found).values())))
+    drawn = dict(study_figures.draw_all(found))
+    assert drawn.keys() == shown > {study_blocks.CONVERGENCE, "claims-two-stage-better.svg"}
+    forest = drawn["claims-two-stage-better.svg"].axes
+    assert [axis.get_xlabel() for axis in forest] == ["mean DSC", "AUROC", "positive-only DSC"]
+    # One dot for each seed of A.
+    assert [len(line.get_xdata()) for line in forest[0].lines if line.get_marker() == "."] == [6]
+    for figure in drawn.values():
+        extension.legible(figure)
+        figure.canvas.draw()
+
+
+def test_every_study_of_the_plan_has_its_section_on_the_page():
+    text = (REPOSITORY / "book" / "claims" / "claims.md").read_text()
+    for name in studies.STUDIES:
+        assert f"generated/claims-{name}.md" in text, name
+    listed = (REPOSITORY / "_toc.yml").read_text()
+    assert all(f"book/claims/{page}\n" in listed for page in ("claims", "power", "plan"))
+
+
+def test_records_are_ones_own_before_the_committed_ones(tmp_path, monkeypatch):
+    monkeypatch.setenv("PNEUMO_HOME", str(tmp_path))
+    monkeypatch.delenv("PNEUMO_RECORDS", raising=False)
+    assert study_blocks.folder() is None
+    run = invented_study.invented(np.random.default_rng(1), 1)[0]
+    invented_study.write_run(tmp_path / "results" / "phantom-study", "two-stage", "A", 0, run)
+    assert study_blocks.folder() == tmp_path / "results" / "phantom-study"
+    invented_study.write_run(tmp_path / "runs" / "phantom-study", "two-stage", "A", 0, run)
+    monkeypatch.setenv("PNEUMO_RECORDS", str(tmp_path / "runs" / "phantom-demo"))
+    assert study_blocks.folder() == tmp_path / "runs" / "phantom-study"
+
+
+def test_the_plans_commit_is_a_link_where_the_address_is_known(monkeypatch):
+    monkeypatch.setenv("GITHUB_REPOSITORY", "someone/something")
+    assert study_blocks.plan_commit().endswith("(https://github.com/someone/something/commit/9ed73d7)")
+    monkeypatch.setattr(study_blocks.launch, "address", lambda: None)
+    assert study_blocks.plan_commit() == "`9ed73d7`"
+
+
+def test_published_differences_are_those_of_the_papers_tables():
+    found = study_blocks.published_differences()
+    assert found["paper: exp5 \u2212 exp4, stage 2"] == pytest.approx(0.7850 - 0.7842)
+    assert found["test DSC: paper \u2212 deck"] == pytest.approx(0.8356 - 0.8347)
