@@ -19,13 +19,14 @@
 xrays: str = "phantom"  # a DICOM file, a PNG or a folder of them; phantom: 24 synthetic X-rays
 model: str = ""  # folder of a run, or of exported weights; empty: exp4 of the demo runs
 out: str = ""  # folder to write into; empty: runs/predictions/ and the name of the X-rays
+existing: str = "refuse"  # where the folder holds predictions: refuse, overwrite, or continue with the other files
 
 # %%
 from pneumo_lib import runs
 from pneumo_lib.evaluation import dicom_seg, predict_files
 from pneumo_lib.report import xray_figures
 
-source, trained, folder = runs.from_parameters(xrays, model, out)
+source, trained, folder = runs.from_parameters(xrays, model, out, existing)
 print(
     f"{trained.name}: B-TH {trained.binarization_threshold:.3f}, R-TH {trained.removal_threshold} at {trained.image_size} px"
 )
@@ -37,7 +38,7 @@ print(
 # Segmentation. Files that cannot be read are named below and stop nothing.
 
 # %%
-outcome = predict_files.predict_files([source], trained, folder, segmentation=dicom_seg.available())
+outcome = predict_files.predict_files([source], trained, folder, segmentation=dicom_seg.available(), existing=existing)
 outcome.failures or "every file was read"
 
 # %% [markdown]

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from pneumo_lib import paths
-from pneumo_lib.errors import PneumoError
+from pneumo_lib.errors import PneumoError, RadiographError
 from pneumo_lib.parameters import PARAMETERS, RUN, SWEEP, TEST, TRAIN
 
 
@@ -129,17 +129,33 @@ def study(name, arm, seeds, data, profile, prepare, missing, keep) -> None:
 @click.option("--removal-threshold", type=int, help="R-TH in pixels, instead of the one chosen by the sweep")
 @click.option("--no-segmentation", is_flag=True, help="leave out DICOM Segmentation objects")
 @click.option("--any-image", is_flag=True, help="predict files too whose header says that they show no frontal chest")
-def predict(xrays, model, out, binarization_threshold, removal_threshold, no_segmentation, any_image) -> None:
+@click.option("--overwrite", is_flag=True, help="replace the predictions that OUT holds")
+@click.option(
+    "--continue", "go_on", is_flag=True, help="keep the predictions that OUT holds and predict the other files"
+)
+def predict(
+    xrays, model, out, binarization_threshold, removal_threshold, no_segmentation, any_image, overwrite, go_on
+) -> None:
     """Outline pneumothorax in X-rays: DICOM files, PNGs or folders of them."""
+    if overwrite and go_on:
+        raise click.UsageError("--overwrite and --continue exclude each other; give one of them.")
+    existing = "overwrite" if overwrite else "continue" if go_on else "refuse"
+    # Answered before PyTorch is imported.
+    if existing == "refuse" and (paths.given(out) / "predictions.csv").exists():
+        raise RadiographError(
+            f"{paths.given(out)} holds predictions already; --overwrite replaces them, --continue adds the other files."
+        )
     from pneumo_lib.evaluation import inference, predict_files
 
     trained = inference.load_model(model, binarization_threshold, removal_threshold)
-    found = predict_files.predict_files(xrays, trained, out, segmentation=not no_segmentation, any_image=any_image)
+    found = predict_files.predict_files(
+        xrays, trained, out, segmentation=not no_segmentation, any_image=any_image, existing=existing
+    )
     for line in (*found.failures.values(), *found.notes()):
         click.echo(line, err=True)
     positive = int(found.predictions["pneumothorax"].sum())
     click.echo(
-        f"{len(found.predictions)} X-rays predicted, {positive} with a pneumothorax, {len(found.failures)} with problems; "
+        f"{len(found.predictions)} X-rays predicted, {positive} with a pneumothorax, {len(found.failures)} failed or refused; "
         f"see {out}. Not for clinical use."
     )
 
@@ -245,8 +261,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return pneumo.main(arguments, prog_name="pneumo", standalone_mode=False) or 0
     except PneumoError as error:
         click.echo(f"error: {error}", err=True)
-    except click.exceptions.Abort:
-        click.echo("Stopped; the same command goes on from here.", err=True)
+    except click.exceptions.Abort as stopped:
+        click.echo(str(stopped.__cause__ or "") or "stopped; run again to continue", err=True)
         return 130
     except click.ClickException as error:
         click.echo(f"error: {error.format_message()}", err=True)

@@ -92,5 +92,12 @@ class BusyError(PneumoError):
     """Work that another process is doing at the moment."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """A training that the user stopped; says how far it came. A notebook shows it as one line."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]
+
+
 class NotebookError(PneumoError):
     """A notebook that cannot be run as asked."""

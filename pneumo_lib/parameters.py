@@ -1,5 +1,7 @@
 """The parameters of notebooks and commands, and the checks of what a user types."""
 
+import ast
+import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -161,3 +163,38 @@ def checked_switch(name: str, value: bool) -> bool:
     if not isinstance(value, bool):
         raise ParameterError(f"{name}={value!r} is neither true nor false; with papermill, pass it as: -p {name} True")
     return value
+
+
+def refuse_unknown() -> None:
+    """Checks, inside a notebook that papermill runs, that the notebook has every parameter that was given.
+
+    papermill itself only warns of an unknown one and runs with the defaults.
+
+    Raises:
+        ParameterError: it has not; lists those that it has.
+    """
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    cells = list(shell.user_ns.get("In", [])) if shell else []
+    for before, cell in zip(cells, cells[1:], strict=False):
+        if cell.startswith("# Parameters\n"):  # as papermill writes them
+            refuse_undeclared(before, cell)
+
+
+def refuse_undeclared(declared: str, injected: str) -> None:
+    """Checks that every name assigned in the cell `injected` is assigned in the cell `declared` too.
+
+    Raises:
+        ParameterError: one is not.
+    """
+    known = _assigned(declared)
+    for name in _assigned(injected):
+        if name not in known:
+            raise ParameterError(f"unknown parameter {name!r}; this notebook has {', '.join(known)}.")
+
+
+def _assigned(source: str) -> list[str]:
+    names = []
+    for line in ast.parse(source).body:
+        targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
+        names += [target.id for target in targets if isinstance(target, ast.Name)]
+    return names

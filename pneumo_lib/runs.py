@@ -22,17 +22,21 @@ if TYPE_CHECKING:
     from pneumo_lib.training.two_stage import TrainingResult
 
 
-def from_parameters(xrays: str, model: str, out: str) -> "tuple[Path, TrainedModel, Path]":
+def from_parameters(xrays: str, model: str, out: str, existing: str = "refuse") -> "tuple[Path, TrainedModel, Path]":
     """The parameters of notebooks/predict: where the X-rays are, the loaded model, and the folder to write into.
 
     Args:
         xrays: a DICOM file, a PNG or a folder; "phantom" stands for 24 phantoms, drawn if they are not there.
         model: a run's folder or one with exported weights; "": exp4's of the demo runs.
         out: folder; "": `runs/predictions/` and the name of the X-rays.
+        existing: "refuse", "overwrite" or "continue" where `out` holds predictions.
 
     Raises:
         PneumoError: no text, nothing there, no finished model, or predictions in `out` already.
     """
+    parameters.refuse_unknown()
+    if existing not in ("refuse", "overwrite", "continue"):
+        raise ParameterError(f"unknown existing={existing!r}; choose from refuse, overwrite, continue.")
     for name, value in (("xrays", xrays), ("model", model), ("out", out)):
         if not isinstance(value, str):
             raise RadiographError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")
@@ -43,8 +47,10 @@ def from_parameters(xrays: str, model: str, out: str) -> "tuple[Path, TrainedMod
     source = paths.given(xrays) if xrays != "phantom" else phantom.write_dataset(home / "data" / "phantom-24", 24)
     radiographs.find([source])
     folder = paths.given(out) if out else home / "runs" / "predictions" / paths.slug(source.stem)
-    if (folder / "predictions.csv").exists():
-        raise RadiographError(f"out={paths.shown(folder)} holds predictions already; choose another folder.")
+    if existing == "refuse" and (folder / "predictions.csv").exists():
+        raise RadiographError(
+            f"out={folder} holds predictions already; choose another folder, or existing: overwrite or continue."
+        )
     return source, loaded, folder
 
 
@@ -201,6 +207,7 @@ def start(
     Raises:
         ParameterError, WeightsError: a wrong value; the sentence lists the valid ones.
     """
+    parameters.refuse_unknown()
     experiments.get(exp, profile)
     # bool is an int to Python, and papermill turns `-p seed 1.5` into a float and `-p seed x` into a string.
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
@@ -242,8 +249,17 @@ def overview(data: str = dataset.PHANTOM, profile: str = "demo") -> pd.DataFrame
             "tested": (folder / "record.json").is_file(),
         }
         rows.append(
-            {"experiment": run.experiment.name, "seed": seed}
-            | {step: "yes" if there else "no" for step, there in done.items()}
-            | {"MB": round(size, 1)}
+            {"experiment": run.experiment.name, "seed": seed} | {"state": _state(run, done)} | {"MB": round(size, 1)}
         )
     return pd.DataFrame(rows)
+
+
+def _state(run: Run, done: dict[str, bool]) -> str:
+    """How far a run is: tested, swept, trained, interrupted at an epoch of all stages together, or not begun."""
+    reached = [step for step, there in done.items() if there]
+    if reached:
+        return reached[-1]
+    # A stage's history grows with each epoch.
+    histories = [path.with_suffix(".csv") for path in run.stage_files if path.parent == run.folder]
+    epochs = sum(len(pd.read_csv(path)) for path in histories if path.is_file())
+    return f"interrupted at epoch {epochs}" if epochs else "not trained"

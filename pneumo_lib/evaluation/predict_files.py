@@ -72,17 +72,20 @@ def predict_files(
     segmentation: bool = True,
     progress: bool = True,
     any_image: bool = False,
+    existing: str = "refuse",
 ) -> Outcome:
     """Predicts files, a batch at a time, and writes everything of a file before the next batch is read.
 
     Args:
         sources: DICOM files, PNGs or folders of them, see `radiographs.find`.
         model: of `inference.load_model`.
-        out: folder to write into; must not hold predictions yet.
+        out: folder to write into.
         batch_size: X-rays in memory and in a forward pass.
         segmentation: write DICOM Segmentation objects (needs highdicom).
         progress: a bar on stderr.
         any_image: also predict images whose header says that they are no frontal chest X-ray.
+        existing: what to do where `out` holds predictions: "refuse", "overwrite" or "continue", which keeps them and
+            predicts the other files.
 
     Returns:
         Outcome; a file that cannot be read fails alone.
@@ -93,8 +96,7 @@ def predict_files(
         WriteError: `out` cannot be written to, or the disk is full.
     """
     out, found = paths.given(out), radiographs.find(sources)
-    if (out / "predictions.csv").exists():
-        raise RadiographError(f"{out} holds predictions already; choose another folder.")
+    before = _before(out, model, existing)
     if segmentation and not dicom_seg.available():
         raise SegmentationError(
             "DICOM Segmentation needs the package highdicom; install it (pip install highdicom) or leave it out "
@@ -102,7 +104,7 @@ def predict_files(
         )
     outcome = Outcome(pd.DataFrame(), {}, {str(path): reason for path, reason in found.left_out.items()}, {}, {})
     rows, masks = [], []
-    bar = tqdm(found.files.items(), "predict", unit="X-ray", disable=not progress)
+    bar = tqdm(_left(found.files, before).items(), "predict", unit="X-ray", disable=not progress)
     xrays = _readable(bar, outcome, any_image)
     while batch := list(islice(xrays, batch_size)):
         first = len(rows)
@@ -116,6 +118,8 @@ def predict_files(
                 _write_segmentation(out, name, xray, full, outcome)
             rows.append(_row(name, xray, probability, full, model))
             masks.append({"ImageId": name, "EncodedPixels": rle.encode(full)})
+    if before is not None:
+        rows, masks = before[0].to_dict("records") + rows, before[1].to_dict("records") + masks
     if not rows:
         first = next(iter(outcome.failures.values()))
         raise RadiographError(f"none of {len(found.files)} files can be predicted; the first: {first}")
@@ -124,6 +128,32 @@ def predict_files(
     atomic.write_csv(out / "not_predicted.csv", _not_predicted(outcome))
     atomic.write_csv(out / "predictions.csv", outcome.predictions)
     return outcome
+
+
+def _before(out: Path, model: TrainedModel, existing: str) -> tuple[pd.DataFrame, pd.DataFrame] | None:
+    """Predictions and masks that `out` holds and that are kept; `None`: none."""
+    if existing not in ("refuse", "overwrite", "continue"):
+        raise RadiographError(f"unknown existing={existing!r}; choose from refuse, overwrite, continue.")
+    if existing == "overwrite" or not (out / "predictions.csv").exists():
+        return None
+    if existing == "refuse":
+        raise RadiographError(
+            f"{out} holds predictions already; existing='overwrite' replaces them, 'continue' adds the other files."
+        )
+    kept = pd.read_csv(out / "predictions.csv", dtype={"name": str})
+    masks = pd.read_csv(out / "masks.csv", dtype=str, keep_default_na=False)
+    if (
+        (kept["experiment"] != model.name).any()
+        or (kept["removal_threshold_px"] != model.removal_threshold).any()
+        or (~np.isclose(kept["binarization_threshold"], model.binarization_threshold)).any()
+    ):
+        raise RadiographError(f"{out} holds predictions of another model or other thresholds; choose another folder.")
+    return kept, masks
+
+
+def _left(files: dict[str, Path], before: tuple[pd.DataFrame, pd.DataFrame] | None) -> dict[str, Path]:
+    done = set() if before is None else set(before[0]["name"])
+    return {name: path for name, path in files.items() if name not in done}
 
 
 def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """One training stage, from a network that starts to weights on disk."""
 
 import signal
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from pneumo_lib.data.batches import training_loader, used_images, validation_loader
 from pneumo_lib.data.dataset import Dataset
+from pneumo_lib.errors import Interrupted
 from pneumo_lib.experiments import Experiment, Stage
 from pneumo_lib.model import distributed, weights
 from pneumo_lib.training import checkpoints, optimizer_state
@@ -144,14 +146,19 @@ def _checkpoint(folder: Folder, name: str, **options) -> Checkpoint:
 def _fit(trainer, module, batches, validation, checkpoint: Path) -> None:
     resume = checkpoint if checkpoint.is_file() else None
     on_interrupt = signal.getsignal(signal.SIGINT)
+    if resume and trainer.is_global_zero:
+        done = torch.load(resume, map_location="cpu", mmap=True, weights_only=True)["epoch"] + 1
+        print(f"resumes after epoch {done} of {trainer.max_epochs}", file=sys.stderr)
     try:
         trainer.fit(module, batches, validation, ckpt_path=resume, weights_only=True if resume else None)
-    except SystemExit as error:
+    except SystemExit:
         # Lightning answers Ctrl-C by ending the process and by ignoring any further one; a notebook goes on.
         if not trainer.interrupted:
             raise
         signal.signal(signal.SIGINT, on_interrupt)
-        raise KeyboardInterrupt from error
+        text = f"stopped after epoch {trainer.current_epoch} of {trainer.max_epochs}; run again to continue"
+        # Neither this error nor Lightning's own helps the person who pressed Ctrl-C.
+        raise Interrupted(text) from None
 
 
 def _hand_over(job: Job, module: SegmentationModule, trainer) -> None:

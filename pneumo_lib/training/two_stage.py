@@ -1,7 +1,8 @@
 """Two-stage training: small images first, then larger ones from the first stage's weights (the paper; the deck, phase 2)."""
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from pneumo_lib import hardware as precisions
-from pneumo_lib import paths, profiles, starts
+from pneumo_lib import locks, paths, profiles, starts
 from pneumo_lib.data.dataset import Dataset
 from pneumo_lib.errors import TrainingError
 from pneumo_lib.experiments import Experiment, stream
@@ -125,6 +126,7 @@ def train(
         trajectory: folder for the weights of the last stage's last epochs; `None`: they are not kept. It changes no result.
 
     Raises:
+        BusyError: another process trains this run.
         TrainingError: other settings than those of what is there, no first stage, a loss that is not finite, a full disk,
             a batch that the processes cannot share out.
         WeightsError: initial weights that cannot be had.
@@ -139,16 +141,23 @@ def train(
     own = stream(experiment, seed)
     with _threads(experiment):
         machine = TrainerSetup.here(workers, accumulate, precision, logger)
-        for number in range(len(finished) + 1, len(experiment.stages) + 1):
-            path = run_dir / f"stage{number}.safetensors"
-            goes_on = finished and experiment.restart != "rate and optimizer"
-            carried = optimizer_state.path_of(finished[-1]) if goes_on else None
-            job = Job(experiment, number, own, path, _settings(experiment, data, number, seed) | started, carried)
-            if force or not _is_finished(job, precision):
-                lightning.seed_everything(own, verbose=False)
-                kept = trajectory if number == len(experiment.stages) else None
-                stage.run(job, _network(experiment, finished, initial), data, machine, force, kept)
-            finished.append(path)
+        # One process of several that train together speaks for all.
+        alone = nullcontext() if machine.rank else locks.held(run_dir / ".lock", f"the run {run_dir}")
+        with alone:
+            trained = False
+            for number in range(len(finished) + 1, len(experiment.stages) + 1):
+                path = run_dir / f"stage{number}.safetensors"
+                goes_on = finished and experiment.restart != "rate and optimizer"
+                carried = optimizer_state.path_of(finished[-1]) if goes_on else None
+                job = Job(experiment, number, own, path, _settings(experiment, data, number, seed) | started, carried)
+                if force or not _is_finished(job, precision):
+                    lightning.seed_everything(own, verbose=False)
+                    kept = trajectory if number == len(experiment.stages) else None
+                    stage.run(job, _network(experiment, finished, initial), data, machine, force, kept)
+                    trained = True
+                finished.append(path)
+            if not trained and not machine.rank:
+                print(f"already trained: {run_dir}; --force (in a notebook: force) trains again", file=sys.stderr)
     return TrainingResult.read(finished)
 
 

@@ -94,7 +94,7 @@ def test_a_folder_of_files_good_and_bad(tmp_path, run_folder, model, xray, capsy
     assert not any(SECRET in str(warning.message) for warning in caught) and SECRET not in caplog.text
 
     log = capsys.readouterr()
-    assert "7 X-rays predicted" in log.out and "1 with problems" in log.out
+    assert "7 X-rays predicted" in log.out and "1 failed or refused" in log.out
     assert "broken.dcm" in log.err
     left = pd.read_csv(out / "not_predicted.csv").set_index("file")
     assert sorted(Path(file).name for file in left.index) == ["._image.dcm", "broken.dcm", "icon.png", "notes.txt"]
