@@ -17,7 +17,7 @@
 # components smaller than the removal threshold (R-TH) are removed. Both are chosen here, on the validation images.
 
 # %% tags=["parameters"]
-exp: str = "exp4"  # exp1 ... exp5, or a variant: exp3-own, exp5-text
+exp: str = "exp4"  # exp1 ... exp5, or a variant such as exp3-own
 data: str = "phantom"  # phantom, or the folder of a copy of SIIM-ACR
 profile: str = "demo"  # paper (hours on a GPU), half (hours on two cores), demo (minutes), smoke (seconds)
 seed: int = 0  # of weights, order and augmentation; another seed is a repeat

@@ -265,7 +265,9 @@ def _scaled(experiment: Experiment, profile: Profile) -> Experiment:
         encoder_weights=experiment.encoder_weights and profile.encoder_weights,
         learning_rate=profile.learning_rate,
         schedule=profile.schedule or experiment.schedule,
-        input_norm=profile.input_norm if profile.input_norm and experiment.input_norm == "batch" else experiment.input_norm,
+        input_norm=profile.input_norm
+        if profile.input_norm and experiment.input_norm == "batch"
+        else experiment.input_norm,
         # A variant's patience is as much longer at every scale.
         plateau_patience=profile.plateau_patience + experiment.plateau_patience - paper.plateau_patience,
         augmentation_strength=profile.augmentation_strength,

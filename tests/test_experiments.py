@@ -66,7 +66,9 @@ def test_the_variants_are_those_that_the_book_names():
 
 def test_derive_overrides_exactly_one_field():
     base = experiments.get("exp4", "study")
-    assert experiments.derive(base, "arm", schedule="cosine") == dataclasses.replace(base, name="arm", schedule="cosine")
+    assert experiments.derive(base, "arm", schedule="cosine") == dataclasses.replace(
+        base, name="arm", schedule="cosine"
+    )
     for wrong in ({}, {"schedule": "cosine", "restart": "rate"}, {"stage2_rate": 1}, {"name": "exp9"}):
         with pytest.raises(ParameterError, match="exactly one field"):
             experiments.derive(base, "arm", **wrong)
@@ -111,7 +113,9 @@ def test_the_study_and_the_real_profile_are_as_planned():
 def test_departures_name_what_a_profile_changes_of_the_method():
     assert profiles.departures(experiments.get("exp4")).empty
     demo = profiles.departures(experiments.get("exp4", "demo"))
-    assert {"epochs until a plateau", "averaged epochs (SWA)", "augmentation strength", "encoder weights"} <= set(demo.index)
+    assert {"epochs until a plateau", "averaged epochs (SWA)", "augmentation strength", "encoder weights"} <= set(
+        demo.index
+    )
     assert demo.loc["image size"].tolist() == ["64 → 128", "256 → 512"]
     real = profiles.departures(experiments.get("exp4", "real"))
     assert real.loc["schedule"].tolist() == ["cosine", "plateau"] and "epochs until a plateau" not in real.index

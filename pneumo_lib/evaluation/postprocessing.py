@@ -27,13 +27,17 @@ class Thresholds(NamedTuple):
 
 
 def read_thresholds(path: Path) -> tuple[Thresholds, list[str]]:
-    """A choice as the sweep keeps it, and the augmentation it was made with; files of older runs name no rule.
+    """A choice as the sweep keeps it, and the augmentation it was made with; files without a grid are of older runs.
 
     Raises:
         SweepError: damaged.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
+        if found.get("grid") != published.DECK_GRID:
+            raise SweepError(
+                f"{paths.shown(path)} has thresholds of another grid than 512 x 512 pixels; run notebooks/sweep.ipynb again."
+            )
         removal = found["removal_threshold"]
         pair = (float(removal[0]), int(removal[1])) if isinstance(removal, list) else int(removal)
         rule = found.get("rule", "component")

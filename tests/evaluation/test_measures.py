@@ -7,6 +7,7 @@ import pytest
 from pneumo_book import blocks
 from pneumo_lib.data.dataset import Subset
 from pneumo_lib.evaluation import measures, postprocessing
+from pneumo_lib.evaluation.postprocessing import Thresholds
 from pneumo_lib.report import score_figures, tables
 
 
@@ -31,8 +32,14 @@ def part():
     return Subset(np.zeros((4, 32, 32), np.uint8), truth.astype(np.uint8), index, np.arange(4)), predicted, truth
 
 
+def table(part) -> pd.DataFrame:
+    """The table per image of masks that a threshold of one half makes."""
+    subset, predicted, truth = part
+    return measures.per_image(subset.index, predicted.astype(np.float32), truth, Thresholds(0.5, 0, 0.0))
+
+
 def test_per_image_holds_what_the_figures_need(part):
-    frame = measures.per_image(*part)
+    frame = table(part)
     assert frame["largest_px"].tolist() == [8, 0, 9, 0]
     counts = frame[["lesions_true", "lesions_found", "regions", "false_regions"]].to_numpy().tolist()
     assert counts == [[1, 1, 2, 1], [1, 0, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]]
@@ -43,16 +50,16 @@ def test_per_image_holds_what_the_figures_need(part):
 
 
 def test_detection_by_hand(part):
-    frame = measures.per_image(*part)
+    frame = table(part).assign(max_probability=[0.8, 0.1, 0.9, 0.1], top_percent_mean=[0.7, 0.1, 0.6, 0.2])
     found = measures.measure_detection(frame, part[0].patients)
     assert list(found) == list(tables.DETECTION_TITLES)
-    assert (found["sensitivity"].mean, found["specificity"].mean) == (0.5, 0.5)
-    # Scores 8, 0 against 9, 0: of four pairs one is won (8 above 0) and one tied.
-    assert found["auroc"].mean == 1.5 / 4
-    assert (found["lesion_sensitivity"].mean, found["false_alarms"].mean) == (0.5, 0.5)
-    assert (found["area_error_px"].mean, found["area_bias_px"].mean) == ((7 + 4) / 2, -(7 + 4) / 2)
-    assert found["area_bias_cm2"].mean == pytest.approx(-1.12)
-    assert tables.detection_table(found).loc["sensitivity", "value"] == "0.500 (0.000–1.000)"
+    assert (found["sensitivity"].value, found["specificity"].value) == (0.5, 0.5)
+    # 0.8 and 0.1 against 0.9 and 0.1: of four pairs one is won (0.8 above 0.1) and one tied; then two are won.
+    assert (found["auroc"].value, found["auroc_top"].value) == (1.5 / 4, 2 / 4)
+    assert (found["lesion_sensitivity"].value, found["false_alarms"].value) == (0.5, 0.5)
+    assert (found["area_error_px"].value, found["area_bias_px"].value) == ((7 + 4) / 2, -(7 + 4) / 2)
+    assert found["area_bias_cm2"].value == pytest.approx(-1.12)
+    assert tables.detection_table(found).loc["sensitivity", "value"] == "0.500 (–)"
     nothing = measures.measure_detection(frame[frame["truth_px"] == 0])
     assert nothing["sensitivity"] is None and nothing["auroc"] is None and nothing["area_error_cm2"] is None
 
@@ -84,6 +91,12 @@ def test_what_was_not_measured_is_said():
 
 
 def test_the_triplet_grid_and_the_decks_point():
-    assert postprocessing.removal_grid(512, "triplet").tolist()[:3] == [[0.5, 150], [0.5, 200], [0.5, 1024]]
-    assert postprocessing.removal_grid(128, "mask").tolist() == [64, 128, 192, 256]
-    assert postprocessing.deck_thresholds(512) == (0.48, 3072) and postprocessing.deck_thresholds(512, "mask") is None
+    assert postprocessing.removal_grid("triplet").tolist()[:3] == [[0.5, 150], [0.5, 200], [0.5, 1024]]
+    assert postprocessing.removal_grid("mask").tolist() == [0, 64, 128, 256, 512, 1024, 2048, 3072, 4096]
+    assert postprocessing.deck_thresholds() == (0.48, 3072) and postprocessing.deck_thresholds("mask") is None
+
+
+def test_a_choice_at_the_edge_of_its_grid_is_said():
+    assert postprocessing.edges(Thresholds(0.5, 0, 0.8)) == []
+    assert postprocessing.edges(Thresholds(0.9, 4096, 0.8)) == ["B-TH", "R-TH"]
+    assert postprocessing.edges(Thresholds(0.2, (0.7, 150), 0.8, "triplet")) == ["B-TH"]

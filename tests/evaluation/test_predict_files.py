@@ -18,6 +18,7 @@ from pneumo_lib.data import radiographs, rle
 from pneumo_lib.data.preprocessing import resize_image
 from pneumo_lib.errors import PneumoError, RadiographError, SegmentationError, StepError
 from pneumo_lib.evaluation import dicom_seg, inference, postprocessing, predict_files, tta
+from pneumo_lib.evaluation.common_grid import enlarge
 from pneumo_lib.model import unet, weights
 
 SECRET = "Musterfrau"
@@ -60,7 +61,7 @@ def run_folder(tmp_path_factory):
         model.segmentation_head[0].weight.mul_(10)
     about = {"settings": {"experiment": experiment.as_dict(), "stage": 2}}
     weights.write(folder / "stage2.safetensors", model, about)
-    chosen = {"binarization_threshold": 0.5, "removal_threshold": 4, "score": 0.8, "transforms": ["flip"]}
+    chosen = {"binarization_threshold": 0.5, "removal_threshold": 4, "score": 0.8, "transforms": ["flip"], "grid": 512}
     (folder / "thresholds.json").write_text(json.dumps(chosen))
     return folder
 
@@ -104,7 +105,7 @@ def test_a_folder_of_files_good_and_bad(tmp_path, run_folder, model, xray, capsy
     images = [name for name in table.index if name.endswith("image")]
     assert len(images) == 2 and {"no-uid", "1.2.3.4", "picture"} <= set(table.index)
     probability = tta.predict(model.network, resize_image(xray, model.image_size)[None])[0]
-    mask = postprocessing.to_shape(postprocessing.apply(probability, 0.5, 4), xray.shape)
+    mask = postprocessing.to_shape(postprocessing.apply(enlarge(probability), 0.5, 4), xray.shape)
     assert 0 < mask.sum() < mask.size
     row = table.loc["picture"]
     assert (row["area_px"], row["pneumothorax"]) == (mask.sum(), True)

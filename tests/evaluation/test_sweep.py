@@ -11,7 +11,6 @@ from scipy import ndimage
 from pneumo_lib import metrics
 from pneumo_lib.errors import SweepError
 from pneumo_lib.evaluation import postprocessing
-from pneumo_lib.evaluation.postprocessing import scale_removal
 from pneumo_lib.evaluation.sweep import sweep
 from pneumo_lib.evaluation.sweep_kernels import TOUCHING
 from pneumo_lib.evaluation.sweep_result import SweepResult
@@ -294,10 +293,7 @@ def test_the_deck_grids():
     assert len(DECK_BINARIZATION_THRESHOLDS) == 701
     assert DECK_BINARIZATION_THRESHOLDS[[0, 280, 700]].tolist() == [0.2, 0.48, 0.9]
     assert DECK_REMOVAL_THRESHOLDS.tolist() == [1024, 2048, 3072, 4096]
-    assert scale_removal(DECK_REMOVAL_THRESHOLDS, 512).tolist() == [1024, 2048, 3072, 4096]
-    assert scale_removal(DECK_REMOVAL_THRESHOLDS, 64).tolist() == [16, 32, 48, 64]
-    assert scale_removal([1024], 1024).tolist() == [4096]
-    assert scale_removal([1, 2, 6], 256).tolist() == [1, 1, 2]  # 0.25, 0.5 and 1.5; at least 1, halves up
+    assert postprocessing.removal_grid().tolist() == [0, 64, 128, 256, 512, 1024, 2048, 3072, 4096]
 
 
 def test_neighbours_that_touch_are_looked_up_once():

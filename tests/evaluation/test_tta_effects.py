@@ -7,6 +7,7 @@ import pytest
 from pneumo_lib import metrics, parameters
 from pneumo_lib.errors import ParameterError, SweepError
 from pneumo_lib.evaluation import postprocessing, tta, tta_effects
+from pneumo_lib.evaluation.common_grid import CommonGridMaps
 from pneumo_lib.evaluation.postprocessing import Thresholds
 from pneumo_lib.evaluation.transforms import TRANSFORMS
 from pneumo_lib.evaluation.tta_effects import Effects
@@ -15,15 +16,16 @@ from pneumo_lib.evaluation.tta_effects import Effects
 def test_every_set_scores_as_a_prediction_with_it(network, images):
     plain = tta.predict(network, images, ())
     threshold = float(np.median(plain))
-    truth = tta.predict(network, images, ("flip",), seed=9) > threshold
-    chosen = Thresholds(threshold, 8, 0.0)
-    effects = tta_effects.measure(network, images, truth, chosen, batch_size=3, seed=1)
+    truth = CommonGridMaps(tta.predict(network, images, ("flip",), seed=9))[:] > threshold
+    chosen, again = Thresholds(threshold, 512, 0.0), Thresholds(threshold / 2, 0, 0.0)
+    effects = tta_effects.measure(network, images, truth, chosen, batch_size=3, seed=1, again=again)
     sets = {"none": (), **{name: (name,) for name in TRANSFORMS}, "all seven": tuple(TRANSFORMS)}
-    assert list(effects.dsc) == list(sets) == list(effects.seconds)
-    for name, transforms in sets.items():
-        probability = tta.predict(network, images, transforms, batch_size=3, seed=1)
-        expected = metrics.dsc(postprocessing.apply(probability, threshold, 8), truth)
-        # A mean summed in another order may move a pixel at the threshold itself: one of 4,096.
+    assert list(effects.dsc) == [*sets, tta_effects.ANEW] == list(effects.seconds)
+    for name, transforms in (sets | {tta_effects.ANEW: tuple(TRANSFORMS)}).items():
+        maps = CommonGridMaps(tta.predict(network, images, transforms, batch_size=3, seed=1))[:]
+        at = again if name == tta_effects.ANEW else chosen
+        expected = metrics.dsc(postprocessing.apply(maps, *at[:2]), truth)
+        # A mean summed in another order may move a few pixels at the threshold itself.
         np.testing.assert_allclose(effects.dsc[name], expected, rtol=0, atol=1e-3)
     assert effects.dsc["all seven"].to_list() != effects.dsc["none"].to_list()
     assert effects.seconds["all seven"] > effects.seconds["flip"] > effects.seconds["none"] > 0

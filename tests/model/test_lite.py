@@ -51,7 +51,10 @@ def test_our_encoder_recognises_a_picture(number, picture, classes):
     side = min(rows, columns)
     image = image[:, :, (rows - side) // 2 :, (columns - side) // 2 :][:, :, :side, :side]
     image = F.interpolate(image, (224, 224), mode="bicubic", antialias=True)
-    network, last = imagenet(f"timm-tf_efficientnet_lite{number}"), timm.create_model(f"tf_efficientnet_lite{number}").eval()
+    network, last = (
+        imagenet(f"timm-tf_efficientnet_lite{number}"),
+        timm.create_model(f"tf_efficientnet_lite{number}").eval(),
+    )
     last.load_state_dict(lite.tensors(f"tu-tf_efficientnet_lite{number}"))
     with torch.no_grad():
         features = network.encoder(network.input(image))[-1]

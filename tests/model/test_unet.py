@@ -13,7 +13,13 @@ from pneumo_lib.errors import ParameterError, WeightsError
 from pneumo_lib.evaluation.inference import InferenceNetwork
 from pneumo_lib.model import distributed, input_layers, lite, unet, weights
 
-PLAIN = {"encoder": "resnet18", "channels": 3, "channel_mapping": "summed", "input_norm": "none", "encoder_weights": None}
+PLAIN = {
+    "encoder": "resnet18",
+    "channels": 3,
+    "channel_mapping": "summed",
+    "input_norm": "none",
+    "encoder_weights": None,
+}
 GREY = np.random.default_rng(0).integers(0, 256, (2, 64, 96), np.uint8)
 
 
@@ -28,7 +34,8 @@ def logits(model: nn.Module, grey: np.ndarray = GREY) -> torch.Tensor:
 
 
 @pytest.mark.parametrize(
-    ("channels", "mapping", "norm"), list(itertools.product((1, 3), ("learned", "summed"), ("batch", "imagenet", "none")))
+    ("channels", "mapping", "norm"),
+    list(itertools.product((1, 3), ("learned", "summed"), ("batch", "imagenet", "none"))),
 )
 def test_maps_images_to_logits_of_their_size(channels, mapping, norm):
     model = built(channels=channels, channel_mapping=mapping, input_norm=norm)
@@ -38,7 +45,9 @@ def test_maps_images_to_logits_of_their_size(channels, mapping, norm):
     assert model.encoder.conv1.in_channels == (1 if (channels, mapping) == (1, "summed") else 3)
 
 
-@pytest.mark.parametrize("encoder", ["resnet34", "mobilenet_v2", "timm-tf_efficientnet_lite0", "tu-mobilenetv3_small_100"])
+@pytest.mark.parametrize(
+    "encoder", ["resnet34", "mobilenet_v2", "timm-tf_efficientnet_lite0", "tu-mobilenetv3_small_100"]
+)
 def test_any_encoder_and_its_folded_copy(encoder):
     model = built(encoder=encoder, channels=1, channel_mapping="learned", input_norm="batch")
     fast = InferenceNetwork(model)
@@ -134,7 +143,8 @@ def test_synchronised_keeps_weights_activations_and_what_is_frozen():
     assert list(other.state_dict()) == names and [p.requires_grad for p in other.parameters()] == trainable
     assert torch.equal(logits(other), expected)
     assert sum(isinstance(layer, distributed.BatchNorm) for layer in other.modules()) > 50
-    assert torch.equal(logits(distributed.synchronised(built(encoder="tu-tf_efficientnet_lite0", input_norm="batch"), "cuda")), expected)
+    again = built(encoder="tu-tf_efficientnet_lite0", input_norm="batch")
+    assert torch.equal(logits(distributed.synchronised(again, "cuda")), expected)
 
 
 def test_even_padding_is_timms():
@@ -149,8 +159,9 @@ def test_even_padding_is_timms():
 
 
 def test_weights_come_back_with_their_settings(tmp_path):
-    model, other = built(channels=1, channel_mapping="learned", input_norm="batch"), built(
-        channels=1, channel_mapping="learned", input_norm="batch"
+    model, other = (
+        built(channels=1, channel_mapping="learned", input_norm="batch"),
+        built(channels=1, channel_mapping="learned", input_norm="batch"),
     )
     nn.init.ones_(model.input.norm.bias)
     weights.write(tmp_path / "w.safetensors", model, {"stage": 1})
@@ -161,7 +172,12 @@ def test_weights_come_back_with_their_settings(tmp_path):
 
 
 def test_a_file_says_which_network_it_is(tmp_path):
-    settings = PLAIN | {"encoder": "mobilenet_v2", "channels": 1, "channel_mapping": "learned", "input_norm": "imagenet"}
+    settings = PLAIN | {
+        "encoder": "mobilenet_v2",
+        "channels": 1,
+        "channel_mapping": "learned",
+        "input_norm": "imagenet",
+    }
     model = unet.build(settings)
     weights.write(tmp_path / "w.safetensors", model, {"settings": {"experiment": settings}})
     other = weights.load_network(tmp_path / "w.safetensors")

@@ -149,7 +149,12 @@ def test_exported_weights_load_in_both_libraries(tmp_path):
 
 
 def test_half_is_half_the_size_and_reads_back(tmp_path):
-    settings = {"encoder": "tu-tf_efficientnet_lite0", "channels": 1, "channel_mapping": "learned", "input_norm": "batch"}
+    settings = {
+        "encoder": "tu-tf_efficientnet_lite0",
+        "channels": 1,
+        "channel_mapping": "learned",
+        "input_norm": "batch",
+    }
     model = unet.build(settings, pretrained=False).eval()
     weights.write(tmp_path / "stage1.safetensors", model, {"settings": {"experiment": settings}})
     folder = weights.export(tmp_path / "stage1.safetensors", tmp_path / "half", half=True)

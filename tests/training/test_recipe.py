@@ -104,7 +104,10 @@ def test_a_lost_optimizer_is_said_so(tmp_path, restarted):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     with pytest.raises(TrainingError, match="stage1-optimizer.safetensors.* cannot be read .*force"):
         training.train(
-            toy.experiment("exp4", learning_rate=1e-6, plateau_patience=1, restart="rate"), toy.ToyData(), tmp_path, workers=0
+            toy.experiment("exp4", learning_rate=1e-6, plateau_patience=1, restart="rate"),
+            toy.ToyData(),
+            tmp_path,
+            workers=0,
         )
 
 
