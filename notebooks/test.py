@@ -91,7 +91,7 @@ tables.detection_table(measured["detection"])
 # %% [markdown]
 # ## By view, sex, age and size
 #
-# A group's mean DSC depends on how many of its images show no pneumothorax: compare it with predicting nothing, and groups
+# A group's mean DSC depends on how many of its images show no pneumothorax: compare it with that of empty masks, and groups
 # with each other on the right. Small groups have wide intervals.
 
 # %%

@@ -99,7 +99,7 @@ score_figures.curves(result.history, f"{run.experiment.name}, {run.label}")
 
 # %% [markdown]
 # The finished weights of each stage on the validation images, at the pipeline's binarization threshold and without removal.
-# The blank baseline is what predicting nothing would score on the same images.
+# The empty-mask baseline is the score of empty masks on the same images.
 
 # %%
 tables.stages(result.stages, run)

@@ -27,9 +27,8 @@ def curve(
     deck: Point | None = None,
     label: str = "",
     groups: Iterable | None = None,
-    n_bootstrap: int = 500,
 ) -> Figure:
-    """Mean score over B-TH, one line an R-TH, over all images and over the positive and the negative ones apart.
+    """Mean score over B-TH, one line per R-TH, over all images and over the positive and the negative ones apart.
 
     Args:
         result: of `sweep`.
@@ -37,8 +36,7 @@ def curve(
         chosen: the pair of thresholds to mark; None: `result.best(metric)`.
         deck: the deck's pair at the maps' size, such as (0.48, 3072) at 512 pixels; None marks nothing.
         label: what the data are, such as "phantom, demo profile"; stands in the title.
-        groups: (N,) patients, for the 95 % bootstrap band around each line; that of the chosen R-TH is darker.
-        n_bootstrap: resamples of a band.
+        groups: (N,) patients, for the 95 % band around each line; that of the chosen R-TH is darker. None: over images.
 
     Returns:
         Figure with three panels.
@@ -55,13 +53,13 @@ def curve(
         ax.grid(alpha=0.3)
         if images.any():
             part = result.subset(images)
-            _lines(ax, part, metric, chosen, None if groups is None else groups[images], n_bootstrap)
+            _lines(ax, part, metric, chosen, None if groups is None else groups[images])
             _mark(ax, part, metric, chosen, "chosen", marker="*", markersize=17, color="white")
             if deck is not None:
                 _mark(ax, part, metric, deck, "deck's point", marker="D", markersize=8, color="#F0E442")
     axes[0].set_ylabel(f"mean {NAMES[metric]}")
     blank = metrics.empty_mask_baseline(result.truth_px)
-    axes[0].axhline(blank, color="0.35", linestyle=(0, (6, 3)), label=f"predict nothing: {blank:.3f}")
+    axes[0].axhline(blank, color="0.35", linestyle=(0, (6, 3)), label=f"empty masks: {blank:.3f}")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(_title(f"{NAMES[metric]} over both thresholds", label))
     return figure
@@ -106,17 +104,15 @@ def _parts(result: SweepResult) -> list[tuple[str, np.ndarray]]:
     return [("all", np.ones(len(positive), bool)), ("positive", positive), ("negative", ~positive)]
 
 
-def _lines(
-    ax: Axes, result: SweepResult, metric: str, chosen: Point, groups: Iterable | None, n_bootstrap: int
-) -> None:
+def _lines(ax: Axes, result: SweepResult, metric: str, chosen: Point, groups: Iterable | None) -> None:
     bs, mean = result.binarization_thresholds, result.mean(metric)
     _, at = result.index(*chosen[:2])
     for r, name in enumerate(_removal_labels(result)):
         colour, style = COLOURS[r % len(COLOURS)], STYLES[r % len(STYLES)]
         ax.plot(bs, mean[:, r], color=colour, linestyle=style, label=f"R-TH {name} px")
-        band = metrics.bootstrap_interval(result.cell_scores(metric, r), groups, n_bootstrap)
+        _, low, high = metrics.mean_band(result.cell_scores(metric, r)[None], groups)
         chosen_line = {"alpha": 0.25, "label": "95 % interval, as for the others"} if r == at else {"alpha": 0.08}
-        ax.fill_between(bs, band.low, band.high, color=colour, linewidth=0, **chosen_line)
+        ax.fill_between(bs, low, high, color=colour, linewidth=0, **chosen_line)
 
 
 def _mark(ax: Axes, result: SweepResult, metric: str, point: Point, name: str, **style) -> None:

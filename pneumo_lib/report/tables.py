@@ -7,23 +7,26 @@ import pandas as pd
 
 from pneumo_lib import experiments, metrics
 from pneumo_lib.evaluation.postprocessing import Thresholds
+from pneumo_lib.evaluation.scores import PROTOCOLS
 from pneumo_lib.evaluation.sweep_result import SweepResult
 from pneumo_lib.experiments import Experiment, Stage
 from pneumo_lib.records import Record
-from pneumo_lib.report import style
 from pneumo_lib.report.style import interval_text
 from pneumo_lib.runs import Run
 
 
-def score_table(ways: dict[str, dict]) -> pd.DataFrame:
-    """`compare`'s result (or a record's `test`) to read: one row a way, scores as `mean (low-high)`."""
+def score_table(test: dict[str, dict]) -> pd.DataFrame:
+    """A record's `test` to read: one row per protocol, scores as `value (low-high)`, over patients."""
     rows = {}
-    for way, found in ways.items():
+    for protocol, found in test.items():
+        thresholds = found["thresholds"] or {}
         row = {
-            "B-TH": _plain(found["binarization_threshold"], "{:.3f}"),
-            "R-TH": _removal(found["removal_threshold"]),
+            "B-TH": _plain(thresholds.get("binarization_threshold"), "{:.3f}"),
+            "R-TH": _removal(thresholds.get("removal_threshold")),
         }
-        rows[way] = row | {_SCORE_TITLES[name]: style.interval_text(value) for name, value in found["scores"].items()}
+        rows[PROTOCOLS[protocol]] = row | {
+            _SCORE_TITLES[name]: interval_text(value) for name, value in found["scores"].items()
+        }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
@@ -35,16 +38,18 @@ def _plain(value, form: str) -> str:
 
 
 def _removal(value: int | Sequence | None) -> str:
-    return f"{value[0]:g}/{value[1]:d}" if isinstance(value, Sequence) else _plain(value, "{:d}")
+    return f"{value[0]:g}/{value[1]:g}" if isinstance(value, Sequence) else _plain(value, "{:g}")
 
 
 DETECTION_TITLES = {
     "sensitivity": ("sensitivity", "share of the images with a pneumothorax in which any region is left"),
     "specificity": ("specificity", "share of the images without one in which none is"),
-    "auroc": ("AUROC", "score of an image: the area of its largest region"),
-    "average_precision": ("average precision", "the same score"),
+    "auroc": ("AUROC, maximum", "images ranked by their highest probability, before any threshold"),
+    "average_precision": ("average precision, maximum", "the same ranking"),
+    "auroc_top": ("AUROC, top 1 %", "images ranked by the mean of their highest 1 % of probabilities"),
+    "average_precision_top": ("average precision, top 1 %", "the same ranking"),
     "lesion_sensitivity": ("lesions found", "share of the true components that a prediction touches"),
-    "false_alarms": ("false regions an image", "predicted components that touch no true pixel"),
+    "false_alarms": ("false regions per image", "predicted components that touch no true pixel"),
     "area_error_px": ("error of the area, pixels", "mean size of the error over images with a pneumothorax"),
     "area_bias_px": ("bias of the area, pixels", "predicted minus true; negative: too small"),
     "area_error_cm2": ("error of the area, cm²", "where the pixel spacing is known"),
@@ -56,8 +61,9 @@ DETECTION_TITLES = {
 def detection_table(found: dict) -> pd.DataFrame:
     """`measure`'s result, or a record's `detection`, to read: one row a number."""
     rows = {
-        DETECTION_TITLES[name][0]: {"value": interval_text(found[name]), "meaning": DETECTION_TITLES[name][1]}
-        for name in DETECTION_TITLES
+        title: {"value": interval_text(found[name]), "meaning": meaning}
+        for name, (title, meaning) in DETECTION_TITLES.items()
+        if name in found
     }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -68,7 +74,7 @@ def subgroups(measured: dict) -> pd.DataFrame:
 
 
 def subgroup_table(found: pd.DataFrame) -> pd.DataFrame:
-    """`measure`'s result to read, each group beside the score of predicting nothing on its images."""
+    """`measure`'s result to read, each group next to the score of empty masks on its images."""
     rows = {}
     for row in found.itertuples():
         only = (row.positive_mean, row.positive_low, row.positive_high)
@@ -76,7 +82,7 @@ def subgroup_table(found: pd.DataFrame) -> pd.DataFrame:
             "images": row.n_images,
             "with pneumothorax": row.n_positive,
             "mean DSC": interval_text((row.mean, row.low, row.high)),
-            "predict nothing": f"{1 - row.n_positive / row.n_images:.3f}",
+            "empty masks": f"{1 - row.n_positive / row.n_images:.3f}",
             "positive-only DSC": interval_text(only if row.n_positive else None),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
@@ -119,7 +125,7 @@ def text(value) -> str:
 
 
 def stages(about: list[dict], run: Run) -> pd.DataFrame:
-    """Validation scores and cost of each finished stage, with the blank baseline of the same images."""
+    """Validation scores and cost of each finished stage, with the empty-mask baseline of the same images."""
     positive = run.dataset.part("validation", run.experiment.stages[0].image_size).index["positive"]
     rows = {}
     for stage in about:
@@ -130,7 +136,7 @@ def stages(about: list[dict], run: Run) -> pd.DataFrame:
             "positive-only DSC": scores["val_positive_dsc"],
             "IoU": scores["val_iou"],
             "stepwise IoU": scores["val_stepwise_iou"],
-            "blank baseline": metrics.empty_mask_baseline(positive),
+            "empty-mask baseline": metrics.empty_mask_baseline(positive),
             "minutes": stage["cost"]["seconds_training"] / 60,
             "images/s": stage["cost"]["images_per_second"],
         }
@@ -161,7 +167,7 @@ def record(found: Record) -> pd.DataFrame:
         "split": values["split"]["rule"],
         "removal rule": values["chosen"].get("rule", "component"),
         "test-time augmentation": ", ".join(values["transforms"]) or "none",
-        "optimism of choosing on test": interval_text(values["optimism"]),
+        "selection gap: chosen on test minus on validation": interval_text(values["selection_gap"]),
         "device": values["stages"][-1]["cost"]["device"],
         "commit": values["environment"]["commit"] or "not in a repository",
     }
@@ -175,7 +181,7 @@ def tta_gain_table(found: pd.DataFrame | None) -> pd.DataFrame | str:
     found = pd.DataFrame(found).astype({"passes": int})
     columns = {
         "forward passes": found["passes"],
-        "ms an image": (1000 * found["seconds"]).round().astype(int),
+        "ms per image": (1000 * found["seconds"]).round().astype(int),
         "mean DSC": found["dsc"].map("{:.3f}".format),
         "gain": _tta_intervals(found, "gain"),
         "positive-only DSC": found["positive_dsc"].map(lambda value: "–" if pd.isna(value) else f"{value:.3f}"),

@@ -30,8 +30,8 @@ from pneumo_lib import experiments, records
 from pneumo_lib.errors import RecordError
 from pneumo_lib.evaluation import explorer_data
 from pneumo_lib.model.losses import BCEDiceLoss, soft_dice_loss
-from pneumo_lib.report import xray_figures
-from pneumo_lib.report.style import subplots
+from pneumo_lib.report import pipelines, xray_figures
+from pneumo_lib.report.style import interval_text, subplots
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -120,13 +120,15 @@ def test_every_substitution_of_a_page_exists():
 
 def test_experiment_page_holds_the_records_numbers(runs):
     text = experiment_pages.pages(comparison.shown_sets(), REPOSITORY / "book" / "experiments")["exp4"]
-    values = records.read(runs / "exp4" / "seed0").values
-    stage1 = values["stages"][0]["validation"]["val_stepwise_iou"]
-    assert f"| 0.7422 | 0.7366 | {stage1:.3f} | " in text
-    assert "IoU, stage 1, validation (ours: stepwise, 64 pixels)" in text
-    mean, low, high = values["test"]["chosen on validation"]["scores"]["positive_dsc"]
-    assert f"| positive-only DSC, test | – | – | {mean:.3f} ({low:.3f}\u2060–\u2060{high:.3f}) | 1 |" in text
-    assert "stage 2 | 512 px, batch 14, 10 epochs | 512 px, batch 14, 29 epochs" in text
+    record = records.read(runs / "exp4" / "seed0")
+    stage1 = record.values["stages"][0]["validation"]["val_stepwise_iou"]
+    assert (
+        f"[IoU, stage 1, validation (ours: stepwise)]{{.long}} | 0.7422 | 0.7366 | {stage1:.3f} | – | 1 | 64 |" in text
+    )
+    assert "What the profile demo changes of the method" in text and "image size 64 → 128 (256 → 512)" in text
+    value = markdown.typeset(interval_text(pipelines.interval([record], "positive_dsc")))
+    assert f"| positive-only DSC, test | – | – | {value} | – | 1 | 64 → 128 |" in text
+    assert "512 px, batch 14, 10 epochs" in text and "512 px, batch 14, 29 epochs" in text
     assert "phantom data, demo profile" in text
 
 
@@ -136,8 +138,8 @@ def test_committed_and_own_records_are_both_shown(runs, home):
     sets = comparison.shown_sets()
     assert list(sets) == ["this run", "committed run"]
     stage1 = blocks.write_all(sets, {})["stage1"]
-    assert "Ours, this run: phantom data, demo profile; seed 0." in stage1
-    assert "Ours, committed run: phantom data, demo profile; seeds 0, 1." in stage1
+    assert "Ours, this run: phantom data, demo profile; seed 0; 60 validation images (13 positive)" in stage1
+    assert "Ours, committed run: phantom data, demo profile; seeds 0, 1; 60 validation images" in stage1
 
 
 def test_committed_records_join_those_of_ones_own_that_came_to_the_same(runs, home):
@@ -152,12 +154,13 @@ def test_repeats_show_the_distance_between_seeds(runs, home):
     assert "make runs SEED=1" in blocks.write_all(comparison.shown_sets(), {})["repeats"]
     sample.write_runs(home / "results", seeds=(0, 1), notebooks=False)
     found = comparison.shown_sets()["this run"]
-    shown = comparison.distances(found).loc["exp2: mean DSC, test"]
-    values = [r.values["test"]["chosen on validation"]["scores"]["dsc"][0] for r in found if r.name == "exp2"]
+    shown = comparison.repeats(found).loc["exp2: mean DSC, test"]
+    values = [one.per_image["dsc"].mean() for one in found if one.name == "exp2"]
     assert comparison.label(found) == "phantom data, demo profile; seeds 0, 1"
     once = [one for one in found if one.values["seed"] == 0 or one.name == "exp2"]
     assert comparison.label(once) == "phantom data, demo profile; seed 0; exp2 also 1"
-    assert shown.tolist() == [*(f"{value:.3f}" for value in values), f"{abs(values[0] - values[1]):.3f}"]
+    assert shown["seed 0"] == f"{values[0]:.3f}" and shown["SD"] == f"{np.std(values, ddof=1):.3f}"
+    assert shown["range"] == f"{abs(values[0] - values[1]):.3f}"
 
 
 def test_silver_labels_stand_apart_and_say_so(runs, home):
@@ -168,8 +171,9 @@ def test_silver_labels_stand_apart_and_say_so(runs, home):
     ]
     made = blocks.write_all(sets, silver_sets)
     assert not [name for name, text in made.items() if "siim_silver" in text and name not in ("silver", "status")]
-    mean, low, high = silver_record.values["test"]["chosen on validation"]["scores"]["dsc"]
-    assert f"| mean DSC | {mean:.3f} ({low:.3f}" in made["silver"] and "not how accurate" in made["silver"]
+    value = markdown.typeset(interval_text(pipelines.interval([silver_record])))
+    assert f"| mean DSC | {value} |" in made["silver"] and "60 images, one seed" in made["silver"]
+    assert "not how accurate" in made["silver"]
     drawn = dict(silver.draw(silver_sets))
     assert all(f"/{name}" in made["silver"] for name in drawn) and len(drawn) == 2
     assert "silver labels" in drawn["silver-outcomes.svg"].get_suptitle()

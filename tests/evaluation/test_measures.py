@@ -60,8 +60,8 @@ def test_detection_by_hand(part):
 def test_subgroups_have_their_own_blank_baseline(part):
     found = measures.measure_subgroups([0.6, 0.0, 0.0, 1.0], part[0].index)
     table = tables.subgroup_table(found)
-    assert table.loc["all", ["images", "with pneumothorax", "predict nothing"]].tolist() == [4, 2, "0.500"]
-    assert table.loc["sex: F", "predict nothing"] == "0.000" and table.loc["view: unknown", "positive-only DSC"] == "–"
+    assert table.loc["all", ["images", "with pneumothorax", "empty masks"]].tolist() == [4, 2, "0.500"]
+    assert table.loc["sex: F", "empty masks"] == "0.000" and table.loc["view: unknown", "positive-only DSC"] == "–"
     assert found.set_index("group").loc["all", "positive_mean"] == pytest.approx(0.3)
     score_figures.subgroup_chart(found, "made up")
     without = measures.measure_subgroups([1.0, 1.0], part[0].index.iloc[2:].reset_index(drop=True))

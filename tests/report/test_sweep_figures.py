@@ -26,9 +26,7 @@ def result():
 
 
 def test_curve_marks_both_points_and_the_blank_baseline(result):
-    figure = sweep_figures.curve(
-        result, "dsc", deck=(0.45, 16), label="made up", groups=list("aabbccdd"), n_bootstrap=20
-    )
+    figure = sweep_figures.curve(result, "dsc", deck=(0.45, 16), label="made up", groups=list("aabbccdd"))
     every, positive, negative = figure.axes
     assert "made up" in figure.get_suptitle()
     assert [ax.get_title() for ax in figure.axes] == [
@@ -40,7 +38,7 @@ def test_curve_marks_both_points_and_the_blank_baseline(result):
     b, r, score, _ = result.best("dsc")
     assert f"chosen: B-TH {b:.3f}, R-TH {r}: {score:.3f}" in labels
     assert any(text.startswith("deck's point: B-TH 0.450, R-TH 16") for text in labels)
-    assert "predict nothing: 0.750" in labels
+    assert "empty masks: 0.750" in labels
     lines = {line.get_label(): line for line in positive.get_lines()}
     expected = result.dsc()[6:, :, 1].mean(0)
     np.testing.assert_allclose(lines["R-TH 16 px"].get_ydata(), expected, rtol=1e-12)  # another order of summation
@@ -54,10 +52,10 @@ def test_heat_map_shows_every_cell(result):
 
 
 def test_data_without_positive_images_and_the_triplet_rule(result):
-    sweep_figures.curve(result.subset(~result.positive), n_bootstrap=5)
+    sweep_figures.curve(result.subset(~result.positive))
     sweep_figures.heat_map(result.subset(~result.positive))
     triplet = sweep(np.zeros((2, 4, 4), np.float32), np.zeros((2, 4, 4), bool), [0.3], [(0.7, 5)], "triplet")
-    labels = [text.get_text() for text in sweep_figures.curve(triplet, n_bootstrap=5).legends[0].get_texts()]
+    labels = [text.get_text() for text in sweep_figures.curve(triplet).legends[0].get_texts()]
     assert "R-TH 0.7/5 px" in labels
     sweep_figures.heat_map(triplet)
 

@@ -11,7 +11,7 @@ from pneumo_lib import published as paper
 from pneumo_lib.experiments import EXPERIMENTS
 from pneumo_lib.profiles import PROFILES
 from pneumo_lib.records import Record
-from pneumo_lib.report import tables
+from pneumo_lib.report import pipelines, tables
 
 
 def tta_gain_shown(found: Sequence[Record]) -> Record | None:
@@ -31,7 +31,7 @@ def tta_gain_block(found: Sequence[Record]) -> str:
     alt = (
         "Seven transforms and all seven together: points at the gain in mean DSC over no augmentation, with intervals."
     )
-    what = f"What each transform adds: {title} ({record.label}). Lines: 95 % intervals of a paired bootstrap."
+    what = f"What each transform adds: {title} ({record.label}). Lines: 95 % intervals over patients, one seed."
     device = record.values["stages"][-1]["cost"]["device"].replace("cpu", "the CPU")
     cost = f"The same with its cost; times on {device} ({record.label})."
     return "\n".join(
@@ -97,9 +97,9 @@ def write_all(sets: dict[str, list[Record]], silver_sets: dict[str, list[Record]
     return {
         "verdict": verdict.verdict(first) + "\n",
         "answer": _answer(first),
-        "stage1": _each(sets, lambda found: comparison.stage_table(found, 1), "IoU after stage 1 (256 pixels)"),
-        "stage2": _each(sets, lambda found: comparison.stage_table(found, 2), "IoU after stage 2 (512 pixels)"),
-        "test": _each(sets, comparison.test_table, "On the test images"),
+        "stage1": _each(sets, lambda found: comparison.stage_table(found, 1), "IoU after stage 1", "validation"),
+        "stage2": _each(sets, lambda found: comparison.stage_table(found, 2), "IoU after stage 2", "validation"),
+        "test": _each(sets, comparison.test_table, "On the test images", "test", comparison.MARK_MEANS),
         "pairs": _pairs(sets),
         "repeats": comparison.repeats_block(sets),
         "thresholds": _thresholds(sets),
@@ -120,30 +120,45 @@ def write_all(sets: dict[str, list[Record]], silver_sets: dict[str, list[Record]
 
 def _answer(found: list[Record]) -> str:
     caption = (
-        "The answer. Paper and deck: challenge data, IoU on validation after the last stage. "
-        f"Ours: test images; {comparison.label(found)}."
+        "The answer. Paper and deck: challenge data, IoU on validation after the last stage (256 or 512 pixels). "
+        f"Ours: test images; {comparison.described(found)}. {_brackets(found)}"
     )
-    return table(comparison.answer_table(found), caption, "pipeline")
+    return table(comparison.answer_table(found), caption, "pipeline") + comparison.departures(found)
 
 
-def _each(sets: dict, make, what: str) -> str:
-    """One table a set of records; without any, the published numbers beside "not run"."""
+def _brackets(found: list[Record]) -> str:
+    """What the brackets of a table are, for its caption."""
+    seeds = records.by_pipeline(found).values()
+    over = dict.fromkeys(comparison.over(pipelines.interval(one)) for one in seeds)
+    return f"In brackets: 95 % intervals over {' or '.join(over)}." if over else ""
+
+
+def _each(sets: dict, make, what: str, subset: str, more: str = "") -> str:
+    """One table per set of records; without any, the published numbers next to "not run"."""
     shown = sets or {"ours": []}
+    sizes = "256 pixels after stage 1, 512 after stage 2"
     return "\n".join(
         table(
             make(found),
-            f"{what}. Paper and deck: challenge data. Ours, {title}: {comparison.label(found)}.",
+            f"{what}. Paper and deck: challenge data, {sizes}. Ours, {title}: {comparison.described(found, subset)}. "
+            f"In brackets: 95 % intervals. {more}".strip(),
             "pipeline",
         )
+        + comparison.departures(found)
         for title, found in shown.items()
     )
 
 
 def _pairs(sets: dict) -> str:
-    """Neighbouring pipelines on the same images, one table a set of records that has two."""
-    made = {title: (comparison.pairs_table(found), comparison.label(found)) for title, found in sets.items()}
+    """Neighbouring pipelines on the same images, one table per set of records that has two."""
+    made = {title: (comparison.pairs_table(found), comparison.described(found)) for title, found in sets.items()}
     text = [
-        table(pairs, f"Each pipeline against the one before it, {title}: {label}; 95 % paired bootstrap.", "pair")
+        table(
+            pairs,
+            f"Each pipeline minus the one before it, {title}: {label}. In brackets: 95 % intervals of the difference, paired "
+            "by image, before Holm's adjustment; distinguishable: 0 is excluded after it.",
+            "pair",
+        )
         for title, (pairs, label) in made.items()
         if len(pairs)
     ]
@@ -151,12 +166,14 @@ def _pairs(sets: dict) -> str:
 
 
 def _thresholds(sets: dict) -> str:
-    """Every way of choosing the thresholds, for each pipeline."""
+    """Every protocol of choosing the thresholds, for each pipeline; the first seed's."""
     text = []
     for name in EXPERIMENTS:
         if record := experiment_pages.measured(name, sets):
-            caption = f"{name}, test images, by the way its thresholds were chosen ({record.label})."
-            text.append(table(tables.score_table(record.values["test"]), caption, "thresholds"))
+            numbers = pipelines.counts([record])
+            what = f"{name}, by the protocol that chose its thresholds ({record.label}; {numbers})."
+            caption = f"{what} In brackets: 95 % intervals, one seed."
+            text.append(table(tables.score_table(record.values["test"]), caption, "protocol"))
     return "\n".join(text) or NOTHING
 
 
@@ -165,10 +182,12 @@ def _optimism(found: list[Record]) -> str:
         return NOTHING
     alt = (
         "One line a pipeline: mean DSC with its 95 percent interval when thresholds are chosen on validation, "
-        "a square where they are chosen on test, a dashed mark for predicting nothing."
+        "a square where they are chosen on test, a dashed mark for empty masks."
     )
     return figure(
-        "optimism.svg", alt, f"Mean DSC on test by the way thresholds were chosen ({comparison.label(found)})."
+        "optimism.svg",
+        alt,
+        f"Mean DSC on test by the protocol that chose the thresholds ({comparison.described(found)}).",
     )
 
 
@@ -178,10 +197,10 @@ def _galleries(sets: dict) -> str:
     if not first:
         return NOTHING
     alt = (
-        "Left, for each pipeline, how many test images were found, missed, falsely marked and rightly left empty. "
+        "Left, for each pipeline, how many test images are true positive, false negative, false positive and true negative. "
         "Right, the DSC of the images with a pneumothorax from the best to the worst."
     )
-    text = [figure("outcomes.svg", alt, f"The test images of each pipeline ({comparison.label(first)}).")]
+    text = [figure("outcomes.svg", alt, f"The test images of each pipeline ({comparison.described(first)}).")]
     for name in EXPERIMENTS:
         if experiment_pages.gallery(name, sets):
             alt = f"Test images of {name}: rows original, ground truth and predicted, outlines drawn in."

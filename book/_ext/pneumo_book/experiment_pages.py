@@ -9,9 +9,8 @@ import yaml
 from pneumo_book import comparison, launch, markdown
 from pneumo_lib import experiments, paths, records
 from pneumo_lib import published as paper
-from pneumo_lib.evaluation import scores
 from pneumo_lib.records import Record
-from pneumo_lib.report import tables
+from pneumo_lib.report import pipelines, tables
 
 _TITLES = {
     "channels": "input channels",
@@ -100,56 +99,61 @@ def gallery(name: str, sets: dict[str, list[Record]]) -> bytes | None:
 
 
 def _results(name: str, sets: dict[str, list[Record]]) -> str:
-    """paper | deck | ours | seeds, one table per set of records."""
+    """paper | deck | ours, one table per set of records."""
     text = []
     for title, found in (sets or {"ours": []}).items():
-        mine = [record for record in found if record.name == name]
+        mine = records.by_pipeline(found).get(name, [])
         rows = {}
         for number in range(1, len(experiments.get(name).stages) + 1):
-            published = paper.values(f"stage{number}_iou", name)
-            values = [comparison.stage_scores(record, number) for record in mine]
-            values = [one for one in values if one]
-            what, sizes = f"stage {number}, validation", _sizes(number, mine)
-            rows[f"IoU, {what} (ours: stepwise{sizes})"] = _row([one["val_stepwise_iou"] for one in values], published)
-            rows[f"IoU, {what} (ours: plain{sizes})"] = _row([one["val_iou"] for one in values], published)
-        for metric, label in (
-            ("stepwise_iou", "stepwise IoU"),
-            ("iou", "IoU"),
-            ("dsc", "mean DSC"),
-            ("positive_dsc", "positive-only DSC"),
-        ):
-            values = [record.values["test"][records.HEADLINE]["scores"][metric] for record in mine]
-            rows[f"{label}, test"] = _row([], {}) | {"ours": comparison.seeds_text(values), "seeds": len(mine)}
-        blanks = [record.values["test"][scores.BLANK]["scores"]["dsc"][0] for record in mine]
-        rows["mean DSC of an empty prediction, test"] = _row(blanks, {})
-        behind = "their range over seeds" if len(mine) > 1 else "95 % bootstrap intervals over patients"
-        ours = f"Ours, {title}: {comparison.label(mine)}. In brackets: {behind}."
-        caption = f"Paper and deck: challenge data, 256 and 512 pixels. {ours}"
-        text.append(markdown.table(pd.DataFrame.from_dict(rows, orient="index"), caption, "score"))
+            rows |= _stage_rows(name, number, mine)
+        if mine:
+            rows |= _test_rows(mine)
+        caption = (
+            f"Paper and deck: challenge data, 256 and 512 pixels. Ours, {title}: {comparison.described(mine)}. In brackets: 95 "
+            "% intervals; the validation scores without brackets have none, as they are one number per run."
+        )
+        shown = pd.DataFrame.from_dict(rows, orient="index").fillna("–")
+        text.append(markdown.table(shown, caption, "score") + comparison.departures(mine))
     return "\n".join(text)
 
 
-def _sizes(number: int, mine: list[Record]) -> str:
-    """The image sizes at which these runs had their stage `number`."""
-    profiles = {(one.name, one.values["experiment"]["profile"]) for one in mine}
-    sizes = sorted({experiments.get(*found).stages[number - 1].image_size for found in profiles})
-    return "".join(f", {size} pixels" for size in sizes)
-
-
-def _row(values: list[float], published: dict[str, float]) -> dict[str, str]:
+def _stage_rows(name: str, number: int, mine: list[Record]) -> dict[str, dict]:
+    """Rows of a stage; one that another pipeline trained is named once, and its numbers stand on that pipeline's page."""
+    published = paper.values(f"stage{number}_iou", name)
+    sources = {source: comparison.number(published.get(source), 4) for source in ("paper", "deck")}
+    row, what = comparison.stage_row(mine, number), f"IoU, stage {number}, validation"
+    if not row or comparison.stage_owner(mine, number) != name:
+        return {what: sources | {"ours": row.get("ours: stepwise IoU", comparison.NOT_RUN)}}
+    more = {"SD over seeds": row["SD over seeds"], "seeds": row["seeds"], "pixels": row["pixels"]}
+    plain = {"ours": row["ours: IoU"], "seeds": row["seeds"], "pixels": row["pixels"]}
     return {
-        "paper": comparison.number(published.get("paper"), 4),
-        "deck": comparison.number(published.get("deck"), 4),
-        "ours": comparison.spread(values),
-        "seeds": len(values),
+        f"{what} (ours: stepwise)": sources | {"ours": row["ours: stepwise IoU"]} | more,
+        f"{what} (ours: plain)": sources | plain,
     }
+
+
+def _test_rows(mine: list[Record]) -> dict[str, dict]:
+    row = comparison.tested(mine)
+    more = {"seeds": str(len(mine)), "pixels": row["pixels"]}
+    titles = (
+        "stepwise IoU",
+        "IoU",
+        "mean DSC",
+        "positive-only DSC",
+        "deck's IoU row",
+        "deck's DSC row",
+        "selection gap",
+    )
+    rows = {f"{title}, test": {"ours": row[title]} | more for title in titles}
+    rows["mean DSC, test"]["SD over seeds"] = row["SD over seeds"]
+    return rows | {"mean DSC of empty masks, test": {"ours": row["empty masks"]} | more}
 
 
 def _cost(name: str, sets: dict[str, list[Record]]) -> str:
     record = measured(name, sets)
     if record is None:
         return "Not run here, so no time was measured."
-    own = [one for one in record.values["stages"] if one["settings"]["experiment"]["name"] == name]
+    own = pipelines.own_stages(record)
     minutes = sum(one["cost"]["seconds_training"] for one in own) / 60
     cost = own[-1]["cost"]
     cores = f"{cost['threads']} CPU cores" if cost["device"] == "cpu" else cost["device"]

@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 
 from pneumo_book import comparison
 from pneumo_lib import challenge, metrics, published, records
-from pneumo_lib.evaluation import scores
 from pneumo_lib.experiments import EXPERIMENTS
 from pneumo_lib.records import Record
+from pneumo_lib.report import pipelines
 from pneumo_lib.report.style import NEUTRAL, PREDICTED, TRUE, subplots
 
 PAPER, DECK, BLANK = "#0072B2", "#D55E00", "0.35"
@@ -120,10 +120,10 @@ def _outcome_bars(axis, found: list[Record]) -> None:
 
 
 _OUTCOMES = {
-    "true positive": lambda images: ((images.truth_px > 0) & (images.intersection_px > 0)).sum(),
-    "false negative": lambda images: ((images.truth_px > 0) & (images.intersection_px == 0)).sum(),
-    "false positive": lambda images: ((images.truth_px == 0) & (images.predicted_px > 0)).sum(),
-    "true negative": lambda images: ((images.truth_px == 0) & (images.predicted_px == 0)).sum(),
+    "true positive": lambda images: ((images.truth_px > 0) & (images.intersection_px_validation > 0)).sum(),
+    "false negative": lambda images: ((images.truth_px > 0) & (images.intersection_px_validation == 0)).sum(),
+    "false positive": lambda images: ((images.truth_px == 0) & (images.predicted_px_validation > 0)).sum(),
+    "true negative": lambda images: ((images.truth_px == 0) & (images.predicted_px_validation == 0)).sum(),
 }
 
 
@@ -150,31 +150,21 @@ _STYLES = ("-", "--", "-.", ":", (0, (5, 1)))
 
 
 def optimism(found: list[Record]) -> Figure:
-    """Mean DSC with thresholds chosen on validation and on test, and the empty-mask baseline."""
-    figure, axis = subplots(figsize=(8, 0.55 * len(found) + 1.6))
-    for row, record in enumerate(found):
-        ways = record.values["test"]
-        mean, low, high = ways[records.HEADLINE]["scores"]["dsc"]
-        axis.plot(
-            [low, high],
-            [row, row],
-            color=PAPER,
-            linewidth=2,
-            label="chosen on validation, 95 % interval" if not row else None,
+    """Mean DSC with thresholds chosen on validation and on test, and the empty-mask baseline; one row per pipeline."""
+    pipelines_ = records.by_pipeline(found)
+    figure, axis = subplots(figsize=(8, 0.55 * len(pipelines_) + 1.6))
+    for row, seeds in enumerate(pipelines_.values()):
+        chosen, on_test, empty = (
+            pipelines.interval(seeds, protocol=protocol)
+            for protocol in (records.HEADLINE, pipelines.ON_TEST, pipelines.EMPTY)
         )
-        axis.plot(mean, row, "o", color=PAPER, markersize=8)
-        on_test, blank = (ways[way]["scores"]["dsc"][0] for way in (scores.AS_DECK, scores.BLANK))
-        axis.plot(
-            on_test, row, "s", color=DECK, markersize=8, label="chosen on test, as in the deck" if not row else None
-        )
-        axis.plot(
-            [blank, blank],
-            [row - 0.4, row + 0.4],
-            color=BLANK,
-            linestyle="--",
-            label="empty-mask baseline" if not row else None,
-        )
-    axis.set(yticks=range(len(found)), yticklabels=[_title(record) for record in found], xlabel="mean DSC on test")
+        labels = ("chosen on validation, 95 % interval", "chosen on test", "empty-mask baseline")
+        first, second, third = labels if not row else (None, None, None)
+        axis.plot([chosen.low, chosen.high], [row, row], color=PAPER, linewidth=2, label=first)
+        axis.plot(chosen.value, row, "o", color=PAPER, markersize=8)
+        axis.plot(on_test.value, row, "s", color=DECK, markersize=8, label=second)
+        axis.plot([empty.value] * 2, [row - 0.4, row + 0.4], color=BLANK, linestyle="--", label=third)
+    axis.set(yticks=range(len(pipelines_)), yticklabels=list(pipelines_), xlabel="mean DSC on test")
     axis.invert_yaxis()
     axis.grid(axis="x", alpha=0.3)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)

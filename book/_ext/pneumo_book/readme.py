@@ -4,7 +4,6 @@ from pneumo_book import comparison, silver, verdict
 from pneumo_lib import atomic, paths, records
 from pneumo_lib.records import Record
 
-BRACKETS = "In brackets: 95 % bootstrap interval over patients, or the lowest and the highest of several seeds."
 BEGIN, END = "<!-- generated: make results -->", "<!-- end of the generated part -->"
 
 
@@ -21,7 +20,9 @@ def generated() -> str:
         *_picture(found),
         *lines,
         "",
-        f"*Ours: {comparison.label(found)}. {BRACKETS}*",
+        f"*Ours: {comparison.described(found)}. In brackets: 95 % intervals.*",
+        "",
+        comparison.departures(found),
     ]
     return "\n".join([*lines, "", silver.sentence(silver_found)] if silver_found else lines)
 

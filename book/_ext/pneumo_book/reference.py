@@ -13,6 +13,7 @@ from pneumo_lib.notebook import parameters_of
 from pneumo_lib.profiles import PROFILES
 from pneumo_lib.records import Record
 from pneumo_lib.report import tables
+from pneumo_lib.report.pipelines import own_stages
 
 
 def registry() -> str:
@@ -115,8 +116,7 @@ def status(sets: dict[str, list[Record]], silver_sets: dict[str, list[Record]]) 
 
 
 def _cost(record: Record) -> dict:
-    stages = record.values["stages"]
-    own = [one for one in stages if one["settings"]["experiment"]["name"] == record.name]
+    own = own_stages(record)
     seconds = sum(one["cost"]["seconds_training"] for one in own)
     return {
         "device": own[-1]["cost"]["device"],

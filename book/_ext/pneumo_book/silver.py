@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pneumo_book import comparison, published_figures, verdict
+from pneumo_book import comparison, published_figures
 from pneumo_book.markdown import command, figure, table
 from pneumo_lib import records
-from pneumo_lib.evaluation import scores
 from pneumo_lib.records import Record
-from pneumo_lib.report import score_figures, style
+from pneumo_lib.report import pipelines, score_figures
+from pneumo_lib.report.style import interval_text
 
 MEANING = "against silver labels, another model's masks: how well that model is imitated, not how accurate this one is"
 
@@ -28,55 +28,52 @@ def block(sets: dict[str, list[Record]]) -> str:
 def sentence(found: list[Record]) -> str:
     """What came out, in a sentence for the README."""
     top = records.best(found)
-    honest, blank = (top.values["test"][way]["scores"]["dsc"] for way in (records.HEADLINE, scores.BLANK))
+    seeds = records.by_pipeline(found)[top.name]
+    dsc = pipelines.interval(seeds)
     return (
-        f"*On real X-rays, {top.label}*: mean DSC {style.interval_text(honest)} {MEANING}. Predicting nothing scores "
-        f"{blank[0]:.3f} there. The book shows these runs on a page of their own."
+        f"*On real X-rays, {comparison.described(seeds)}*: {top.name} has a mean DSC of {interval_text(dsc)} {MEANING}. Empty "
+        f"masks score {comparison.empty_text(seeds)} there. In brackets: a 95 % interval over {comparison.over(dsc)}. The book "
+        "shows these runs on a page of their own."
     )
 
 
 def stages(found: list[Record]) -> pd.DataFrame:
-    """One row a stage of a run: its images and its scores on validation."""
+    """One row per stage of a run: its size, epochs and scores on validation."""
     rows = {}
     for record in found:
-        for stage in record.values["stages"]:
-            number, experiment = stage["settings"]["stage"], stage["settings"]["experiment"]
-            mine = comparison.stage_scores(record, number)
+        for one in pipelines.own_stages(record):
+            number, scores = one["settings"]["stage"], one["validation"]
+            settings = record.values["experiment"]["stages"][number - 1]
             rows[f"{_name(record)}, stage {number}"] = {
-                "pixels": experiment[f"stage{number}"]["image_size"],
-                "epochs": experiment[f"stage{number}"]["epochs"],
+                "pixels": settings["image_size"],
+                "epochs": settings["epochs"],
             } | {
-                title: comparison.number(mine.get(key), 3)
+                title: comparison.number(scores.get(key), 3)
                 for title, key in (
                     ("mean DSC", "val_dsc"),
                     ("positive-only DSC", "val_positive_dsc"),
                     ("IoU", "val_iou"),
                     ("stepwise IoU", "val_stepwise_iou"),
-                    ("blank", "blank"),
                 )
             }
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def tested(found: list[Record]) -> pd.DataFrame:
-    """One column a run: its images, and its scores on test with 95 % intervals."""
+    """One column per pipeline: its images, and its scores on test with 95 % intervals."""
     columns = {}
-    for record in found:
-        split, test = record.values["split"], record.values["test"]
-        honest = test[records.HEADLINE]["scores"]
-        columns[_name(record)] = {
-            "X-rays (positive)": ", ".join(
-                f"{part} {n} ({split['positive'][part]})" for part, n in split["images"].items()
-            ),
-            "mean DSC": style.interval_text(honest["dsc"]),
-            "gain over blank": style.interval_text(verdict.gain_over_blank([record])),
-            "positive-only DSC": style.interval_text(honest["positive_dsc"]),
-            "IoU": style.interval_text(honest["iou"]),
-            "stepwise IoU": style.interval_text(honest["stepwise_iou"]),
-            "mean DSC chosen on test": comparison.number(test[scores.AS_DECK]["scores"]["dsc"][0], 3),
-            "blank": comparison.number(test[scores.BLANK]["scores"]["dsc"][0], 3),
-        }
+    for name, seeds in records.by_pipeline(found).items():
+        columns[name] = {
+            "X-rays (positive)": _numbers(seeds[0]),
+            "mean DSC": interval_text(pipelines.interval(seeds)),
+            "gain over empty masks": interval_text(pipelines.gain_over_empty(seeds)),
+        } | {title: text for title, text in comparison.tested(seeds).items() if title != "mean DSC"}
     return pd.DataFrame(columns)
+
+
+def _numbers(record: Record) -> str:
+    split = record.values["split"]
+    return ", ".join(f"{subset} {n:,} ({split['positive'][subset]:,})" for subset, n in split["images"].items())
 
 
 def draw(sets: dict[str, list[Record]]) -> Iterator[tuple[str, Figure]]:
@@ -88,18 +85,18 @@ def draw(sets: dict[str, list[Record]]) -> Iterator[tuple[str, Figure]]:
 
 
 def _tables(title: str, found: list[Record]) -> str:
-    label = f"{title}, {comparison.label(found)}"
+    label = f"{title}, {comparison.described(found)}"
     return "\n".join(
         [
             table(stages(found), f"After each stage, on validation images ({label}).", "run"),
-            table(tested(found), f"On test images ({label}), {MEANING}.", "score"),
+            table(tested(found), f"On test images ({label}), {MEANING}. In brackets: 95 % intervals.", "score"),
         ]
     )
 
 
 def _figures(found: list[Record]) -> list[str]:
     alt = (
-        "Left, for each run, how many test images were found, missed, falsely marked and rightly left empty. "
+        "Left, for each run, how many test images are true positive, false negative, false positive and true negative. "
         "Right, the DSC of the images with a pneumothorax from the best to the worst."
     )
     drawn = [figure("silver-outcomes.svg", alt, f"The test images ({comparison.label(found)}), {MEANING}.")]
