@@ -40,7 +40,7 @@ def test_without_records_every_place_says_so():
 def test_the_front_page_names_verdict_difference_and_scale(found):
     text = study_blocks.verdict_sentence(found)
     assert LABEL in text and "(claims/claims.md)" in text
-    assert re.search(r"\*Better\* is \*\*supported\*\* by mean DSC \(0\.\d+ \(", text)
+    assert re.search(r"\*Better\* is \*\*supported\*\* by mean DSC, 0\.\d+ \(", text)
     assert "*faster* is **supported** by area" in text
 
 
@@ -54,6 +54,8 @@ def test_sections_hold_claim_comparisons_and_what_is_missing(found):
     )
     assert "| supported |" in text and "| not run |" in text
     assert "too few runs (1)" in made["claims-augmentation"]
+    # No interval over one seed.
+    assert re.search(r"\| full \u2212 none \|.*\(–\) \| – \| 6 and 1 \|", made["claims-augmentation"])
     assert "**Not run.**" in made["claims-schedule"]
     assert "full \u2212 none" in made["claims-worth"]
     assert "no number suffices" in made["claims-power"] and "exp5 \u2212 exp4, stage 2" in made["claims-power"]

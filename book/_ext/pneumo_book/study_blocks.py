@@ -1,12 +1,13 @@
 """Chapter "The claims, tested": tables and sentences from the records of the studies, as Markdown."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from pneumo_book import comparison, launch
-from pneumo_book.markdown import command, figure, table
+from pneumo_book.markdown import command, figure, table, typeset
 from pneumo_lib import paths, published, studies, study_results
 from pneumo_lib.metrics import Components, images_needed, seeds_needed
 from pneumo_lib.report.style import interval_text
@@ -21,7 +22,7 @@ SHORT = {
     "positive_dsc": "positive-only DSC",
     "area": "area, positive-only DSC",
     "area_dsc": "area, mean DSC",
-    "reach": f"compute to {studies.TARGET:.2f}, Mpx",
+    "reach": f"compute to {studies.TARGET:.2f} (Mpx)",
 }
 """Endpoint -> its short title."""
 BETTER, FASTER = ("dsc", "positive_dsc", "auroc"), ("area", "area_dsc", "reach")
@@ -88,19 +89,23 @@ def verdict_sentence(found: Analysis | None = None, page: str = "claims/claims.m
     if all(one.verdict == NOT_RUN for one in primary):
         return f"{claim}. **This was not run here**: `make study` runs it, on phantoms."
     parts = [f"*{kind}* is {_halves(primary, some)}" for kind, some in (("Better", BETTER), ("faster", FASTER))]
-    return f"{claim} {found.label}. {'; '.join(parts)}."
+    return typeset(f"{claim} {found.label}. {'; '.join(parts)}.")
 
 
 def _halves(primary: list[Result], endpoints: tuple[str, ...]) -> str:
     mine = [one for one in primary if one.comparison.endpoint in endpoints]
-    return ", ".join(f"**{one.verdict}** by {SHORT[one.comparison.endpoint]} ({difference_text(one)})" for one in mine)
+    return " and ".join(
+        f"**{one.verdict}** by {SHORT[one.comparison.endpoint]}, {difference_text(one)}" for one in mine
+    )
 
 
 def difference_text(one: Result) -> str:
-    """a - b with its 95 % interval; a dash where it was not run."""
+    """a - b with its 95 % interval, if that is over seeds; a dash where it was not run."""
     if one.difference is None:
         return "–"
     interval = one.difference.interval
+    if not interval.over_seeds:
+        interval = replace(interval, low=np.nan, high=np.nan)
     if one.comparison.endpoint != "reach":
         return interval_text(interval)
     ends = "–" if np.isnan(interval.low) else f"{interval.low:z.1f}–{interval.high:z.1f}"
@@ -146,9 +151,10 @@ def convergence_texts(found: Analysis) -> tuple[str, str]:
     alt = (
         "Two panels, positive-only and mean validation DSC over compute; one thick line per arm, one thin line per run."
     )
+    arms = "; ".join(f"{arm.name}: {arm.title}" for arm in studies.get("two-stage").arms)
     what = (
         "Validation scores over compute (512 x 512 grid, B-TH 0.5, nothing removed), the mean of the seeds of each arm and, "
-        f"thin, each run; dashed: the preset score of {studies.TARGET:.2f}. {found.label.capitalize()}."
+        f"thin, each run; dashed: the preset score of {studies.TARGET:.2f}. {arms}. {found.label.capitalize()}."
     )
     return alt, what
 
@@ -162,7 +168,8 @@ def _alternative(one: Study) -> str:
 
 def _caption(some: list[Result], found: Analysis) -> str:
     interval = some[0].difference.interval if some[0].difference else None
-    text = f"Difference of each comparison with its 95 % interval; small dots: each seed's. {found.label.capitalize()}."
+    dots = "each seed of the first, less the mean of the second" if some[0].study.kind == "arms" else "each run"
+    text = f"Differences with 95 % intervals; small dots: {dots}. {found.label.capitalize()}."
     if interval is None or not interval.n_images:
         return text
     return f"{text} {interval.n_images:,} test images of {interval.n_patients:,} patients."
@@ -175,7 +182,7 @@ def _table(results: tuple[Result, ...], found: Analysis) -> str:
             "question": one.comparison.question,
             "endpoint": SHORT[one.comparison.endpoint] + (" (primary)" if one.comparison.primary else ""),
             "difference": difference_text(one),
-            "p": "–" if one.difference is None else f"{one.p:.3f}",
+            "p": _p_text(one),
             "runs": f"{one.seeds[0]} and {one.seeds[1]}",
             "verdict": verdict_text(one),
         }
@@ -189,6 +196,12 @@ def _table(results: tuple[Result, ...], found: Analysis) -> str:
     compute = " Of compute, less is better." if any(one.comparison.endpoint == "reach" for one in results) else ""
     caption = f"{results[0].study.title}, {found.label}: differences with 95 % intervals.{compute}{family}"
     return table(pd.DataFrame(rows).set_index("comparison"), caption, "comparison")
+
+
+def _p_text(one: Result) -> str:
+    if one.difference is None or not one.difference.interval.over_seeds:
+        return "–"
+    return "< 0.001" if one.p < 0.001 else f"{one.p:.3f}"
 
 
 def _notes(results: tuple[Result, ...], found: Analysis) -> list[str]:

@@ -60,7 +60,8 @@ def _row(axis: Axes, y: int, one: Result) -> None:
     if one.difference is None:
         return
     interval, colour = one.difference.interval, COLOURS[one.verdict]
-    if not np.isnan(interval.low):
+    # An interval for these seeds only is one between trained networks, not between ways to train.
+    if interval.over_seeds and not np.isnan(interval.low):
         axis.plot([interval.low, interval.high], [y, y], color=colour, linewidth=2)
     axis.plot(interval.value, y, "o", color=colour, markersize=6)
     seeds = one.difference.per_seed
