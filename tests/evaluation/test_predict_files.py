@@ -112,7 +112,9 @@ def test_a_folder_of_files_good_and_bad(tmp_path, run_folder, model, xray, capsy
     assert np.isnan(row["area_cm2"]) and table.loc["no-uid", "area_cm2"] == round(mask.sum() * 0.25 / 100, 2)
     assert (cv2.imread(str(out / "mask" / "picture.png"), cv2.IMREAD_UNCHANGED) == mask * 255).all()
     stored = cv2.imread(str(out / "probability" / "picture.png"), cv2.IMREAD_UNCHANGED) / 65535
-    np.testing.assert_allclose(stored, probability, rtol=0, atol=2e-5)  # half a step of 16 bits, other batch sizes
+    np.testing.assert_allclose(
+        stored, probability, rtol=0, atol=5e-5
+    )  # half a step of 16 bits, and sums in the order of another batch
     masks = pd.read_csv(out / "masks.csv").set_index("ImageId")["EncodedPixels"]
     assert (rle.decode(masks["picture"], xray.shape) == mask).all()
     assert sorted(path.stem for path in (out / "segmentation").iterdir()) == sorted([*images, "1.2.3.4", "one-part"])

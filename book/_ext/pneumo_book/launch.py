@@ -10,7 +10,7 @@ import pandas as pd
 from pneumo_book.markdown import command, table
 from pneumo_lib import paths
 
-NOTEBOOKS = ("data", "train", "sweep", "test", "predict")
+NOTEBOOKS = ("data", "train", "sweep", "test", "predict", "study")
 BRANCH = "main"
 # Whole, so that an address with a password in it matches nothing and is shown nowhere.
 _ON_GITHUB = re.compile(r"https://github\.com/(?P<owner>[\w.-]+)/(?P<name>[\w.-]+?)(?:\.git)?/?")
