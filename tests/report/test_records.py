@@ -147,7 +147,7 @@ def test_brackets_over_several_seeds_are_the_crossed_interval(three_seeds):
 def test_the_test_table_has_the_decks_two_rows_and_the_empty_masks(three_seeds):
     table = comparison.test_table(three_seeds)
     assert table.loc["deck", "deck's IoU row"] == "0.7807" and table.loc["paper", "deck's DSC row"] == "0.8356"
-    assert table.loc["paper", "deck's IoU row"].endswith("*") and table.loc["paper", "mean DSC"] == "–"
+    assert table.loc["paper", "deck's IoU row"].endswith("†") and table.loc["paper", "mean DSC"] == "–"
     seeds = records.by_pipeline(three_seeds)["exp1"]
     for column, metric, protocol in (
         ("deck's IoU row", "iou", "test_deck_grid"),

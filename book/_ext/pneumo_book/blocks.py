@@ -121,16 +121,9 @@ def write_all(sets: dict[str, list[Record]], silver_sets: dict[str, list[Record]
 def _answer(found: list[Record]) -> str:
     caption = (
         "The answer. Paper and deck: challenge data, IoU on validation after the last stage (256 or 512 pixels). "
-        f"Ours: test images; {comparison.described(found)}. {_brackets(found)}"
+        f"Ours: test images; {comparison.described(found)}. {comparison.brackets(found)}"
     )
     return table(comparison.answer_table(found), caption, "pipeline") + comparison.departures(found)
-
-
-def _brackets(found: list[Record]) -> str:
-    """What the brackets of a table are, for its caption."""
-    seeds = records.by_pipeline(found).values()
-    over = dict.fromkeys(comparison.over(pipelines.interval(one)) for one in seeds)
-    return f"In brackets: 95 % intervals over {' or '.join(over)}." if over else ""
 
 
 def _each(sets: dict, make, what: str, subset: str, more: str = "") -> str:

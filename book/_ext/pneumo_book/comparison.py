@@ -122,9 +122,9 @@ def test_table(found: list[Record]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns).fillna("–")
 
 
-MARK = "\u00a0*"
+MARK = "\u00a0†"
 MARK_MEANS = (
-    "*: this number equals the paper's IoU of exp5 after stage 2, so it was probably measured on validation images."
+    "†: this number equals the paper's IoU of exp5 after stage 2, so it was probably measured on validation images."
 )
 
 
@@ -211,6 +211,16 @@ def departures(found: list[Record]) -> str:
 def _changed(rows: pd.DataFrame, name: str) -> str:
     here, there = (" or ".join(dict.fromkeys(rows[column].astype(str))) for column in ("here", "paper's scale"))
     return f"{name} {here} ({there})"
+
+
+def brackets(found: list[Record]) -> str:
+    """What the brackets of these records' test scores are, as a sentence; empty without records."""
+    intervals = [pipelines.interval(seeds) for seeds in records.by_pipeline(found).values()]
+    some = dict.fromkeys(over(one) for one in intervals if one and not one.refused)
+    if some:
+        return f"In brackets: 95 % intervals over {' or '.join(some)}."
+    none = dict.fromkeys(one.refused for one in intervals if one)
+    return f"There are no intervals: {' or '.join(none)}." if none else ""
 
 
 def over(interval) -> str:

@@ -20,7 +20,7 @@ def generated() -> str:
         *_picture(found),
         *lines,
         "",
-        f"*Ours: {comparison.described(found)}. In brackets: 95 % intervals.*",
+        f"*Ours: {comparison.described(found)}. {comparison.brackets(found)}*",
         "",
         comparison.departures(found),
     ]

@@ -32,7 +32,7 @@ def sentence(found: list[Record]) -> str:
     dsc = pipelines.interval(seeds)
     return (
         f"*On real X-rays, {comparison.described(seeds)}*: {top.name} has a mean DSC of {interval_text(dsc)} {MEANING}. Empty "
-        f"masks score {comparison.empty_text(seeds)} there. In brackets: a 95 % interval over {comparison.over(dsc)}. The book "
+        f"masks score {comparison.empty_text(seeds)} there. {comparison.brackets(seeds)} The book "
         "shows these runs on a page of their own."
     )
 

@@ -6,8 +6,6 @@ from pneumo_lib.records import Record
 from pneumo_lib.report import pipelines
 from pneumo_lib.report.style import interval_text
 
-BRACKETS = "In brackets: 95 % intervals"
-
 
 def verdict(found: list[Record]) -> str:
     """What these records can and cannot say, as Markdown."""
@@ -22,7 +20,7 @@ def verdict(found: list[Record]) -> str:
         f"**On {comparison.described(found)}:** the best pipeline by validation score is {top.name}. Its mean DSC on test is "
         f"{interval_text(dsc)}, {clear} the {comparison.empty_text(seeds)} of empty masks (gain {interval_text(gain)}); on the "
         f"images with a pneumothorax alone it is {interval_text(positive_dsc)}.{not_distinguishable(found, top.name)} "
-        f"{BRACKETS} over {comparison.over(dsc)}."
+        f"{comparison.brackets(seeds)}"
     ]
     if all(record.values["synthetic"] for record in found):
         text.append(
