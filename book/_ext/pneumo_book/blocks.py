@@ -2,7 +2,17 @@
 
 from collections.abc import Sequence
 
-from pneumo_book import comparison, experiment_pages, launch, reference, silver, study_blocks, surface, verdict
+from pneumo_book import (
+    comparison,
+    experiment_pages,
+    launch,
+    radiologists_masks,
+    reference,
+    silver,
+    study_blocks,
+    surface,
+    verdict,
+)
 from pneumo_book.markdown import figure, table
 from pneumo_book.markdown import figure as figure_block
 from pneumo_book.markdown import table as table_block
@@ -108,6 +118,8 @@ def write_all(sets: dict[str, list[Record]], silver_sets: dict[str, list[Record]
         "tta": tta_gain_block(first),
         "surface": surface.block(sets),
         "silver": silver.block(silver_sets),
+        "radiologists": radiologists_masks.block(radiologists_masks.shown()),
+        "radiologists-sentence": radiologists_masks.sentence(radiologists_masks.shown()) + "\n",
         "launch": launch.block(),
         "pipelines": reference.pipelines(),
         "registry": reference.registry(),

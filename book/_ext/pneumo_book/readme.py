@@ -1,6 +1,6 @@
 """The README's generated part: `python -m pneumo_book.readme` writes it from `results/` into README.md."""
 
-from pneumo_book import comparison, silver, verdict
+from pneumo_book import comparison, radiologists_masks, silver, verdict
 from pneumo_lib import atomic, paths, records
 from pneumo_lib.records import Record
 
@@ -24,7 +24,8 @@ def generated() -> str:
         "",
         comparison.departures(found),
     ]
-    return "\n".join([*lines, "", silver.sentence(silver_found)] if silver_found else lines)
+    tested = radiologists_masks.sentence(records.find(paths.results(), kind="external"))
+    return "\n".join([*lines, "", tested, "", *([silver.sentence(silver_found)] if silver_found else [])])
 
 
 def _picture(found: list[Record]) -> list[str]:
