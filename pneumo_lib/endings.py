@@ -5,6 +5,7 @@ each test image, and, last, `thresholds.csv` with one row for each ending.
 """
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 from torch.optim.swa_utils import update_bn
 
 from pneumo_lib import atomic, rescoring
-from pneumo_lib.data.batches import training_loader
+from pneumo_lib.data.batches import EpochOrder, training_loader
 from pneumo_lib.evaluation.common_grid import TrueMasks
 from pneumo_lib.evaluation.inference import predict_to
 from pneumo_lib.experiments import stream
@@ -50,9 +51,9 @@ def write(run: Run, folder: Path) -> None:
 
 def network(run: Run, folder: Path, ending: str) -> nn.Module:
     """The network of a run as it ends, ready to predict."""
-    model = unet.build(run.experiment, pretrained=False)
+    model: nn.Module = unet.build(run.experiment, pretrained=False)
     model.load_state_dict(_state(folder, ending))
-    model = model.to("cuda" if torch.cuda.is_available() else "cpu", memory_format=torch.channels_last)
+    model = model.to("cuda" if torch.cuda.is_available() else "cpu").to(memory_format=torch.channels_last)
     if ending in ("last-bn", "mean-2", "mean-5"):
         estimate_statistics(run, model)
     return model.eval()
@@ -79,14 +80,14 @@ def estimate_statistics(run: Run, model: nn.Module) -> None:
         strength=run.experiment.augmentation_strength,
         listed=run.experiment.augmentation_list,
     )
-    batches.sampler.set_epoch(stage.epochs)
+    cast(EpochOrder, batches.sampler).set_epoch(stage.epochs)
     module, device = SegmentationModule(model, run.experiment, number), next(model.parameters()).device
     update_bn((module.input_of(images.to(device)) for images, _ in batches), model, device)
 
 
 def _score(run: Run, model: nn.Module, truths: tuple[TrueMasks, TrueMasks]) -> tuple[Scored, np.ndarray]:
     """(thresholds and DSC, highest probability of each test image on the grid)."""
-    results, highest = [], None
+    results, highest = [], np.empty(0)
     for part, truth in zip(("validation", "test"), truths, strict=True):
         images = run.dataset.part(part, run.experiment.image_size)
         path = run.folder / "trajectory" / f"{part}.npy"

@@ -164,7 +164,7 @@ def departures(experiment) -> pd.DataFrame:
     """
     profile, paper = get(experiment.profile), PROFILES["paper"]
     sizes = [paper.image_sizes[profile.image_sizes.index(stage.image_size)] for stage in experiment.stages]
-    rows = {"image size": _each(experiment, "image_size") + (" → ".join(map(str, sizes)),)}
+    rows: dict[str, tuple] = {"image size": _each(experiment, "image_size") + (" → ".join(map(str, sizes)),)}
     for title, field, divisors in (
         ("batch size", "batch_size", profile.batch_divisors),
         ("epochs", "epochs", profile.epoch_divisors),

@@ -59,7 +59,7 @@ def apply(experiment, start: Start):
     encoder = start.encoder if start.encoder != experiment.encoder else None
     same = start.weights in _KNOWN and _KNOWN[start.weights] == experiment.encoder_weights
     found = Start(encoder, None if same else start.weights)
-    changes = {"encoder": encoder} if encoder else {}
+    changes: dict[str, str | None] = {"encoder": encoder} if encoder else {}
     if found.weights in _KNOWN:
         changes["encoder_weights"] = _KNOWN[found.weights]
     if experiment.starts_from:

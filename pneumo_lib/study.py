@@ -186,7 +186,7 @@ def run_one(run: Run, keep: bool = False) -> bool:
         workflow.train_run(run, trajectory=trajectory, workers=threads)
         workflow.sweep_run(run)
         workflow.test_run(run, tta_table=False)
-    if has_endings(run):
+    if trajectory:
         endings.write(run, trajectory)
     if has_choices(run):
         choices.write(run)

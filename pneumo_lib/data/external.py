@@ -57,8 +57,8 @@ class ExternalDataset(Dataset):
     @cached_property
     def split(self) -> pd.Series:
         """ "test" for every image that the run has not seen."""
-        part = np.where(self.index.image_id.isin(self.left_out), None, "test")
-        result = pd.Series(part, index=self.index.index, dtype="string", name="split")
+        result = pd.Series("test", index=self.index.index, dtype="string", name="split")
+        result = result.mask(self.index.image_id.isin(self.left_out))
         result.attrs = {"rule": RULE, "seed": 0}
         return result
 
