@@ -74,7 +74,7 @@ _PROFILES = [
     ),
     Profile(
         name="demo",
-        purpose="all five pipelines on two CPU cores in about a quarter of an hour, from random weights",
+        purpose="all five pipelines on two CPU cores in half an hour or more, from random weights",
         image_sizes=(64, 128),
         batch_divisors=(5, 2.5),
         epoch_divisors=(4.5, 4),
