@@ -17,7 +17,10 @@ from pneumo_lib.experiments import get
 from pneumo_lib.model import unet
 
 ROOT = Path(__file__).resolve().parents[1]
-MEMBERS_OF_ARCHIVES = {"pneumo_lib/data/download.py": "content.open(member)"}
+MEMBERS_OF_ARCHIVES = {
+    "pneumo_lib/data/download.py": "content.open(member)",
+    "book/_ext/pneumo_book/notebook_pages.py": "Image.open(io.BytesIO(base64.b64decode(picture)))",
+}
 
 
 def text_files(path: Path):

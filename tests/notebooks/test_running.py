@@ -74,7 +74,7 @@ def test_the_command_leaves_what_the_notebooks_leave(home, monkeypatch, capsys):
     (folder.with_name("seedless")).mkdir()  # no run's folder, and passed over
     capsys.readouterr()
     assert cli.main(["runs", "--profile", "smoke"]) == 0
-    assert re.search(r"exp2 +0 +yes +yes +yes", capsys.readouterr().out)
+    assert re.search(r"exp2 +0 +tested", capsys.readouterr().out)
 
 
 def test_inspect_reports_and_writes_the_grey_levels(home, tmp_path, capsys):
@@ -137,12 +137,12 @@ def test_sweep_before_train_says_what_to_run(home):
         ({"exp": "exp9"}, "exp1, exp2, exp3, exp4, exp5"),
         ({"exp": 4}, "exp1, exp2"),
         ({"exp": True}, "exp1, exp2"),
-        ({"profile": "large"}, "paper, half, demo, smoke"),
+        ({"profile": "large"}, "paper, half, demo, study, real, smoke"),
         ({"seed": "true"}, "whole number"),
         ({"seed": 1.5}, "whole number"),
         ({"seed": -1}, "whole number"),
         ({"seed": True}, "whole number"),
-        ({"split": "random"}, "auto, patient, deck, follow-up"),
+        ({"split": "random"}, "auto, deck, deck-2k, follow-up, follow-up-90-10, trial, patient"),
         ({"data": "/no/such/folder"}, "is no folder"),
         ({"data": 7}, "-r data 7"),
         ({"accumulate": 0}, "whole number from 1"),

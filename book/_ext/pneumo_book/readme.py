@@ -20,7 +20,7 @@ def generated() -> str:
         *_picture(found),
         *lines,
         "",
-        f"*Ours: {comparison.described(found)}. {comparison.brackets(found)}*",
+        f"*{f'Ours: {comparison.described(found)}. {comparison.brackets(found)}'.strip()}*",
         "",
         comparison.departures(found),
     ]
