@@ -24,7 +24,7 @@ def bundle(sets: dict[str, list[Record]]) -> dict | None:
 
 def read(path: Path) -> dict:
     """The values of a script `window.<name> = {...};`."""
-    return json.loads(path.read_text().partition("=")[2].strip().rstrip(";"))
+    return json.loads(path.read_text(encoding="utf-8").partition("=")[2].strip().rstrip(";"))
 
 
 def block(sets: dict[str, list[Record]]) -> str:
