@@ -20,9 +20,9 @@ def page(browser, site):
 
 
 @pytest.fixture(scope="module")
-def swept(sample):
+def swept(sample, bundle):
     _, probability, truth = sample.maps()
-    return sweep(probability, truth, removal_thresholds=[0, 64, 128, 192, 256])
+    return sweep(probability, truth, removal_thresholds=bundle["removal"])
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_shows_what_the_sweep_counts(page, swept, bundle):
     for image in range(len(bundle["images"])):
         n = bundle["images"][image]["number"]
         for b in (0, 1, 137, 300, 455, 700):
-            for r in range(5):
+            for r in (0, 1, 2, 5, len(bundle["removal"]) - 1):
                 _set(page, image, b, r)
                 assert int(_shown(page, "predicted")) == swept.predicted_px[n, b, r]
                 assert int(_shown(page, "intersection")) == swept.intersection_px[n, b, r]
@@ -74,7 +74,8 @@ def test_paints_what_the_library_keeps(page, sample, bundle):
     )
     size = bundle["size"]
     colours = np.array(painted).reshape(size, size, 4)[..., :3].astype(int)
-    kept = postprocessing.apply(probability[bundle["images"][0]["number"]], bundle["thresholds"][300], 64)
+    number, removal = bundle["images"][0]["number"], bundle["removal"][1]
+    kept = postprocessing.apply(probability[number], bundle["thresholds"][300], removal)
     # The images are grey 90; the predicted mask is tinted blue, true outlines orange.
     blue = colours[..., 2] - colours[..., 0] > 20
     orange = colours[..., 0] - colours[..., 2] > 20
@@ -89,7 +90,7 @@ def test_works_with_the_keyboard(page, bundle):
     assert _shown(page, "bth-value") == f"{bundle['thresholds'][301]:.3f}"
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowRight")
-    assert _shown(page, "rth-value") == "128 pixels"
+    assert _shown(page, "rth-value") == f"{bundle['removal'][2]} pixels"
     before = page.url
     page.locator("#explorer-root [data-is=images] input").first.focus()
     page.keyboard.press("ArrowRight")

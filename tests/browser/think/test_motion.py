@@ -10,6 +10,7 @@ import pytest
 
 from pneumo_book import motion
 from pneumo_lib import metrics, runs
+from pneumo_lib.published import DECK_GRID
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 BOOK, RESULTS = REPOSITORY / "book", REPOSITORY / "results"
@@ -53,10 +54,9 @@ def test_recorded_maps_give_the_scores_of_the_history(recording):
         assert dsc == pytest.approx(one.scores["val_dsc"], abs=1e-6)
 
 
-def test_finished_network_predicts_a_mask_of_its_own_size(recording):
-    size = recording.run.experiment.image_size
+def test_finished_network_predicts_a_mask_on_the_common_grid(recording):
     mask = motion.predictor(recording)(np.full((256, 256), 90, np.uint8))
-    assert (mask.shape, mask.dtype) == ((size, size), bool)
+    assert (mask.shape, mask.dtype) == ((DECK_GRID, DECK_GRID), bool)
 
 
 def test_images_shown_are_spread_over_the_areas():
