@@ -117,7 +117,9 @@ def test_a_folder_of_files_good_and_bad(tmp_path, run_folder, model, xray, capsy
     )  # half a step of 16 bits, and sums in the order of another batch
     masks = pd.read_csv(out / "masks.csv").set_index("ImageId")["EncodedPixels"]
     assert (rle.decode(masks["picture"], xray.shape) == mask).all()
-    assert sorted(path.stem for path in (out / "segmentation").iterdir()) == sorted([*images, "1.2.3.4", "one-part"])
+    assert sorted(path.stem for path in (out / "segmentation").iterdir()) == sorted(
+        [*images, "1.2.3.4", "no-date", "one-part"]
+    )
 
     everything = b"".join(path.read_bytes() for path in out.rglob("*.*") if path.parent.name != "segmentation")
     assert SECRET.encode() not in everything and SECRET not in log.out + log.err
