@@ -1,6 +1,9 @@
 # make book: everything, from a fresh clone to the built book.  make help lists the targets.
 PYTHON ?= python3
 DATA ?= phantom
+PATIENTS ?=
+SPLIT ?= auto
+ON_ERROR ?= stop
 PROFILE ?= demo
 SEED ?= 0
 CORES ?= 2
@@ -11,9 +14,10 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Through the environment, so that no shell or parser reads a path's spaces, apostrophes and brackets.
 export PNEUMO_DATA := $(value DATA)
+export PNEUMO_PATIENTS := $(value PATIENTS)
 # A cluster's profile is for its own workflows.
 unexport SNAKEMAKE_PROFILE
-OPTIONS = --cores $(CORES) --rerun-incomplete --config profile='$(PROFILE)' seed='$(SEED)'
+OPTIONS = --cores $(CORES) --rerun-incomplete --config profile='$(PROFILE)' seed='$(SEED)' split='$(SPLIT)' on_error='$(ON_ERROR)'
 QUIET := --quiet host reason
 # Snakemake's own lock outlives a killed run; this one does not.
 SNAKEMAKE := $(BIN)/python -m pneumo_lib.locks .snakemake/make.lock $(BIN)/python -m snakemake --nolock
@@ -23,7 +27,8 @@ SNAKEMAKE := $(BIN)/python -m pneumo_lib.locks .snakemake/make.lock $(BIN)/pytho
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
-	@echo; echo "  Parameters: DATA=phantom or a folder, PROFILE=paper|half|demo|study|real|smoke, SEED=0, CORES=2, PYTHON=python3 (3.11 or newer)"
+	@echo; echo "  Parameters: DATA=phantom or a folder, PATIENTS=map.csv, PROFILE=paper|half|demo|study|real|smoke, SEED=0,"
+	@echo "  SPLIT=auto|patient|deck|..., ON_ERROR=stop|skip, CORES=2, PYTHON=python3 (3.11 or newer)"
 
 install: .venv/installed  ## make .venv with the tested versions of everything
 
@@ -49,7 +54,7 @@ study: .venv/installed  ## run what is left of the studies; MORE=-n only lists i
 	$(SNAKEMAKE) study $(OPTIONS) $(QUIET) $(MORE)
 
 graph: .venv/installed  ## what would be run, and why
-	$(BIN)/python -m snakemake book --dry-run $(OPTIONS)
+	$(BIN)/python -m snakemake book --dry-run --printshellcmds $(OPTIONS)
 
 test: .venv/installed  ## run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(CORES) --dist loadfile --no-loadscope-reorder

@@ -11,7 +11,7 @@ import sys
 import zlib
 from pathlib import Path
 
-from pneumo_lib import experiments, profiles, runs as run_files, study
+from pneumo_lib import experiments, profiles, runs as run_files, studies, study
 from pneumo_lib.errors import PneumoError
 
 
@@ -32,12 +32,13 @@ def digest(files):
 
 # A folder named 2019 is a number to Snakemake.
 DATA = str(config.get("data", os.environ.get("PNEUMO_DATA", "phantom")))
-PATIENTS = str(config.get("patients", ""))
+PATIENTS = str(config.get("patients", os.environ.get("PNEUMO_PATIENTS", "")))
+ON_ERROR = config.get("on_error", "stop")
 PROFILE, SEED, SPLIT = config.get("profile", "demo"), config.get("seed", 0), config.get("split", "auto")
 EXPERIMENTS = list(experiments.EXPERIMENTS)
 STEPS = ["train", "sweep", "test"]
 try:
-    RUN = run_files.start("exp1", DATA, PROFILE, SEED, SPLIT, PATIENTS)
+    RUN = run_files.start("exp1", DATA, PROFILE, SEED, SPLIT, PATIENTS, on_error=ON_ERROR)
     STUDY, STUDY_DATA = study.jobs(profile=PROFILE), study.open_data(DATA, PROFILE)
 except PneumoError as error:
     sys.exit(f"error: {error}")
@@ -46,6 +47,7 @@ FOLDER = os.path.relpath(RUN.folder.parent.parent)
 HERE = literal(FOLDER)
 STUDIES = literal(os.path.relpath(STUDY_DATA.folder.parent / "studies"))
 COMMON = f"-p data {quoted(DATA)} -p profile {PROFILE} -p seed {SEED} -p split {SPLIT} -p patients {quoted(PATIENTS)}"
+COMMON += f" -p on_error {ON_ERROR}"
 # What the book is made from beside the runs; the rest of book/ is made by the build.
 MADE = {"_build", "generated", "runs", "__pycache__", *(f"{name}.md" for name in EXPERIMENTS)}
 BOOK = [path for folder in ("book", "results") for path in Path(folder).rglob("*.*") if not MADE & set(path.parts)]
@@ -134,8 +136,11 @@ rule test:
         f"{HERE}/{{exp}}/seed{{seed}}/test.ipynb",
         f"{HERE}/{{exp}}/seed{{seed}}/record.json",
     threads: EVALUATION_CORES
+    params:
+        # What each augmentation adds is measured once: it takes eight forward passes an image.
+        table=lambda wildcards: wildcards.exp == studies.BASE,
     shell:
-        NOTEBOOK.replace("{output:q}", "{output[0]:q}")
+        NOTEBOOK.replace("{output:q}", "{output[0]:q}") + " -p tta_table {params.table}"
 
 
 # Runs that have their record are left out, whether this graph made it or `pneumo study`.

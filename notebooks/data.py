@@ -20,13 +20,14 @@ data: str = "phantom"  # phantom, or the folder of a copy of SIIM-ACR
 profile: str = "demo"  # paper, half, demo or smoke: the sizes that are prepared, and how many phantoms are made
 split: str = "auto"  # patient, deck, deck-2k, follow-up, follow-up-90-10, trial; auto: patient where known, else deck
 patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
+on_error: str = "stop"  # X-rays that cannot be read: stop and name all of them, or skip (leave them out)
 
 # %%
 from pneumo_lib import runs
 from pneumo_lib.data import siim
 from pneumo_lib.report import data_figures
 
-source = runs.start(data=data, profile=profile, split=split, patients=patients).dataset
+source = runs.start(data=data, profile=profile, split=split, patients=patients, on_error=on_error).dataset
 print(source.label)
 
 # %% [markdown]

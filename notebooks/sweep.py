@@ -23,6 +23,7 @@ profile: str = "demo"  # paper (hours on a GPU), half (hours on two cores), demo
 seed: int = 0  # of weights, order and augmentation; another seed is a repeat
 split: str = "auto"  # patient, deck, deck-2k, follow-up, follow-up-90-10, trial; auto: patient where known, else deck
 patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
+on_error: str = "stop"  # X-rays that cannot be read: stop and name all of them, or skip (leave them out)
 tta: str = "flip"  # with commas: flip, contrast, brightness, crop, elastic, grid, optical; or none
 rule: str = "component"  # of removal: component (the deck), mask (the follow-up code), triplet (the first place)
 criterion: str = "dsc"  # by which thresholds are chosen on validation: dsc (mean DSC), iou, stepwise_iou
@@ -32,7 +33,7 @@ from pneumo_lib import parameters, runs, workflow
 from pneumo_lib.evaluation import postprocessing
 from pneumo_lib.report import sweep_figures, tables
 
-run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients)
+run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients, on_error=on_error)
 transforms = parameters.checked_transforms(tta)
 rule = parameters.checked_rule(rule)
 criterion = parameters.checked_criterion(criterion)

@@ -23,6 +23,7 @@ profile: str = "demo"  # paper (hours on a GPU), half (hours on two cores), demo
 seed: int = 0  # of weights, order and augmentation; another seed is a repeat
 split: str = "auto"  # patient, deck, deck-2k, follow-up, follow-up-90-10, trial; auto: patient where known, else deck
 patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
+on_error: str = "stop"  # X-rays that cannot be read: stop and name all of them, or skip (leave them out)
 test_data: str = ""  # folders of other data to test on, with commas between; empty: the run's own test images
 test_patients: str = ""  # as patients, for test_data
 seen: str = "refuse"  # images of test_data that the run has seen: refuse, or leave-out
@@ -33,7 +34,7 @@ from pneumo_lib import parameters, runs, workflow
 from pneumo_lib.evaluation import postprocessing
 from pneumo_lib.report import score_figures, sweep_figures, tables, xray_figures
 
-run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients)
+run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients, on_error=on_error)
 run = runs.on_other_data(run, test_data, test_patients, seen) if test_data else run
 tta_table = parameters.checked_switch("tta_table", tta_table)
 chosen, transforms = workflow.load_thresholds(run)

@@ -23,6 +23,7 @@ profile: str = "demo"  # paper (hours on a GPU), half (hours on two cores), demo
 seed: int = 0  # of weights, order and augmentation; another seed is a repeat
 split: str = "auto"  # patient, deck, deck-2k, follow-up, follow-up-90-10, trial; auto: patient where known, else deck
 patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
+on_error: str = "stop"  # X-rays that cannot be read: stop and name all of them, or skip (leave them out)
 weights: str = "auto"  # imagenet, none (random), or a .safetensors file; auto: as the profile says
 encoder: str = "auto"  # any of segmentation_models_pytorch; auto: the experiment's
 accumulate: int = 1  # forward passes a step, where a batch does not fit into memory
@@ -34,7 +35,9 @@ force: bool = False  # train from the beginning although weights are there
 from pneumo_lib import runs, training, workflow
 from pneumo_lib.report import score_figures, tables, xray_figures
 
-run = runs.start(exp, data, profile, seed, split, patients, weights, accumulate, force, precision, logger, encoder)
+run = runs.start(
+    exp, data, profile, seed, split, patients, weights, accumulate, force, precision, logger, encoder, on_error
+)
 first_stage = run.first_stage()
 print(f"{run.experiment.name}: {run.experiment.question} ({run.label})")
 

@@ -33,6 +33,7 @@ PARAMETERS = {
         "patient, deck, deck-2k, follow-up, follow-up-90-10, trial; auto: patient where known, else deck",
     ),
     "patients": Parameter("", "CSV of image ids and NIH file names; empty: the data set's own, if it has one"),
+    "on_error": Parameter("stop", "X-rays that cannot be read: stop and name all of them, or skip (leave them out)"),
     "weights": Parameter("auto", "imagenet, none (random), or a .safetensors file; auto: as the profile says"),
     "encoder": Parameter("auto", "any of segmentation_models_pytorch; auto: the experiment's"),
     "accumulate": Parameter(1, "forward passes a step, where a batch does not fit into memory"),
@@ -54,7 +55,7 @@ PARAMETERS = {
     ),
 }
 """Every parameter of notebooks/train, sweep and test and of the commands of the same names."""
-RUN = ("exp", "data", "profile", "seed", "split", "patients")
+RUN = ("exp", "data", "profile", "seed", "split", "patients", "on_error")
 """The parameters that name a run."""
 TRAIN = (*RUN, "weights", "encoder", "accumulate", "precision", "logger", "force")
 LOGGERS = ("none", "tensorboard")

@@ -93,6 +93,7 @@ def about(run) -> dict:
             },
         },
         "seed": run.seed,
+        "unreadable_images": len(run.dataset.unreadable),
         "environment": environment(),
     }
 

@@ -144,6 +144,7 @@ class Run:
             parameters += f" -p seed {self.seed}" if self.seed else ""
             parameters += f" -p split {self.dataset.rule}" if self.dataset.rule != "auto" else ""
             parameters += f" -p patients {shlex.quote(str(self.dataset.patients))}" if self.dataset.patients else ""
+            parameters += f" -p on_error {self.dataset.on_error}" if self.dataset.on_error != "stop" else ""
             raise StepError(
                 f"{paths.shown(path)} is missing; first run: papermill notebooks/{notebook}.ipynb "
                 f"runs/{experiment or self.experiment.name}-{notebook}.ipynb {parameters}"
@@ -199,6 +200,7 @@ def start(
     precision: str = "auto",
     logger: str = "none",
     encoder: str = "auto",
+    on_error: str = "stop",
 ) -> Run:
     """Checks a notebook's parameters and gives the run that they name; nothing is written yet.
 
@@ -221,7 +223,9 @@ def start(
     for name, value in (("data", data), ("split", split), ("patients", patients)):
         if not isinstance(value, str):
             raise ParameterError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")
-    opened = dataset.open_dataset(data, profiles.get(profile), split, patients, make=phantom.write_dataset)
+    opened = dataset.open_dataset(
+        data, profiles.get(profile), split, patients, make=phantom.write_dataset, on_error=on_error
+    )
     initial = parameters.checked_weights(weights)
     name = starts.chosen(exp, parameters.checked_encoder(encoder), initial.label if initial else None)
     return Run(experiments.get(name, profile), opened, seed, initial)

@@ -48,7 +48,7 @@ def test_help_lists_every_command_and_parameter(capsys):
         assert re.search(rf"^  {name} ", said, re.MULTILINE)
     assert cli.main(["sweep", "--help"]) == 0
     said = capsys.readouterr().out
-    assert all(f"--{name}" in said for name in SWEEP)
+    assert all(f"--{name.replace('_', '-')}" in said for name in SWEEP)
 
 
 def test_the_runs_of_an_untouched_profile_are_none(capsys, tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """One data set, ready for every experiment: its index, its split and its prepared arrays at each size."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,6 +57,7 @@ class Dataset:
         rule: how to split; `auto`: by patient where patients are known, else as the deck.
         patients: the map of image ids to patients, a CSV; `None`: the data set's own, if it has one.
         make: writes so many phantoms into a folder, or finds them there.
+        on_error: "stop" at X-rays that cannot be read, or "skip" them (`unreadable`).
     """
 
     name: str
@@ -65,6 +67,7 @@ class Dataset:
     rule: str = "auto"
     patients: Path | None = None
     make: Maker | None = None
+    on_error: str = "stop"
 
     @property
     def is_phantom(self) -> bool:
@@ -84,14 +87,34 @@ class Dataset:
 
     @cached_property
     def index(self) -> pd.DataFrame:
-        """One row an image (`siim.load_index`)."""
-        if self.root is None and self.make is not None:
-            self.make(self._root, self.profile.phantom_images)
+        """One row an image (`siim.load_index`), without those of `unreadable`."""
         if self._without_files:
             return _read_labels(self.folder / LABELS)
-        index = siim.load_index(self._root, patients=self.patients)
+        left_out = self._found.image_id.isin(self.unreadable.image_id)
+        index = self._found[~left_out].reset_index(drop=True) if left_out.any() else self._found
         _write_labels(self.folder / LABELS, index)
         return index
+
+    @cached_property
+    def _found(self) -> pd.DataFrame:
+        if self.root is None and self.make is not None:
+            self.make(self._root, self.profile.phantom_images)
+        return siim.load_index(self._root, patients=self.patients)
+
+    @cached_property
+    def unreadable(self) -> pd.DataFrame:
+        """`image_id`, `error` of the files that `on_error` "skip" left out; listed in `unreadable.csv` beside the arrays."""
+        if self.on_error == "stop" or self._without_files:
+            return pd.DataFrame(columns=["image_id", "error"])
+        # Only decoding tells.
+        left_out = self._at(self.profile.image_sizes)[self.profile.image_sizes[0]].skipped
+        if len(left_out):
+            path = self.folder / "unreadable.csv"
+            atomic.write_csv(path, left_out)
+            print(
+                f"{len(left_out)} of {len(self._found)} files cannot be read and are left out: {path}", file=sys.stderr
+            )
+        return left_out
 
     @property
     def _without_files(self) -> bool:
@@ -107,7 +130,7 @@ class Dataset:
         folders = {size: self.folder / str(size) for size in sizes}
         if self._without_files:
             return {size: preprocessing.load(folder) for size, folder in folders.items()}
-        return preprocessing.prepare_sizes(self.index, folders)
+        return preprocessing.prepare_sizes(self._found, folders, on_error=self.on_error)
 
     def prepare(self) -> pd.DataFrame:
         """Makes the arrays of both stages' sizes; images and megabytes of each."""
@@ -214,7 +237,12 @@ def is_silver(name: str) -> bool:
 
 
 def open_dataset(
-    data: str, profile: Profile, split: str = "auto", patients: str = "", make: Maker | None = None
+    data: str,
+    profile: Profile,
+    split: str = "auto",
+    patients: str = "",
+    make: Maker | None = None,
+    on_error: str = "stop",
 ) -> Dataset:
     """The data set that the parameters `data`, `split` and `patients` of a notebook name.
 
@@ -223,6 +251,8 @@ def open_dataset(
     Raises:
         ParameterError: no such folder, map or rule.
     """
+    if on_error not in preprocessing.ON_ERROR:
+        raise ParameterError(f"on_error={on_error!r} is unknown; choose one of {', '.join(preprocessing.ON_ERROR)}.")
     if not data.strip():
         raise ParameterError(f"data is blank; give {PHANTOM!r} or the folder of a copy of SIIM-ACR.")
     if split not in SPLIT_RULES:
@@ -235,12 +265,12 @@ def open_dataset(
                 f"patients={patients!r} is no file; give the CSV that maps image ids to NIH file names."
             )
     if data == PHANTOM:
-        return Dataset(PHANTOM, None, _folder(PHANTOM, profile, split), profile, split, chosen, make)
+        return Dataset(PHANTOM, None, _folder(PHANTOM, profile, split), profile, split, chosen, make, on_error)
     root = paths.given(data).resolve()
     name = paths.slug(root.name)
     if not root.is_dir() and not (_folder(name, profile, split) / LABELS).is_file():
         raise ParameterError(f"data={data!r} is no folder; give {PHANTOM!r} or the folder of a copy of SIIM-ACR.")
-    return Dataset(name, root, _folder(name, profile, split), profile, split, chosen)
+    return Dataset(name, root, _folder(name, profile, split), profile, split, chosen, on_error=on_error)
 
 
 def _folder(name: str, profile: Profile, split: str) -> Path:

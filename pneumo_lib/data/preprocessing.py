@@ -21,6 +21,7 @@ from pneumo_lib.errors import PneumoError, PreprocessingError
 from pneumo_lib.hardware import usable_cores
 
 MASK_RULES = ("area", "follow-up")
+ON_ERROR = ("stop", "skip")
 
 
 def resize_image(image: np.ndarray, size: int) -> np.ndarray:
@@ -82,7 +83,11 @@ def fill_arrays(
         for number in range(done, len(chunks)):
             futures, ahead = ahead, _submit(pool, chunks, number + 1, list(stores), mask_rule)
             try:
-                _append(stores, number, chunks[number], futures, on_error)
+                kept, unreadable = _results(chunks[number], futures)
+                if unreadable and on_error == "stop":
+                    rest = [row for chunk in chunks[number + 1 :] for row in chunk]
+                    raise _all_unreadable(unreadable + _unreadable(pool, rest), len(rows))
+                _append(stores, number, kept, unreadable)
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
@@ -106,15 +111,44 @@ def _decode(row, sizes: list[int], mask_rule: str) -> dict[int, tuple[np.ndarray
     }
 
 
-def _append(stores: dict[int, Store], number: int, rows: list, futures: list, on_error: str) -> None:
-    kept, skipped = [], []
+def _results(rows: list, futures: list) -> tuple[list, list[list[str]]]:
+    """What was decoded, and [image_id, error] of what could not be."""
+    kept, unreadable = [], []
     for row, future in zip(rows, futures, strict=True):
         try:
             kept.append(future.result())
         except PneumoError as error:
-            if on_error == "stop":
-                raise
-            skipped.append([row.image_id, str(error)])
+            unreadable.append([row.image_id, str(error)])
+    return kept, unreadable
+
+
+def _unreadable(pool: ThreadPoolExecutor, rows: list) -> list[list[str]]:
+    """[image_id, error] of the files that cannot be decoded; nothing is kept."""
+
+    def problem(row) -> list[str] | None:
+        try:
+            _decode(row, [], "area")
+        except PneumoError as error:
+            return [row.image_id, str(error)]
+        return None
+
+    return [found for found in pool.map(problem, rows) if found]
+
+
+NAMED = 20
+"""Unreadable files that a message names; of more, the number."""
+
+
+def _all_unreadable(unreadable: list[list[str]], n_files: int) -> PreprocessingError:
+    errors = [error for _, error in unreadable]
+    more = [f"... and {len(errors) - NAMED} more."] if len(errors) > NAMED else []
+    return PreprocessingError(
+        f"{len(errors)} of {n_files} files cannot be read; mend them, or leave them out with on_error=skip:\n"
+        + "\n".join(errors[:NAMED] + more)
+    )
+
+
+def _append(stores: dict[int, Store], number: int, kept: list, skipped: list[list[str]]) -> None:
     for size, store in stores.items():
         if len(store.chunks) == number:  # a store that is further on than another has this chunk already
             images, masks = np.empty((2, len(kept), size, size), np.uint8)
@@ -173,12 +207,12 @@ def prepare(
         index: as `siim.load_index` gives it.
         size: side in pixels, 16..1024.
         workers: decoding threads; one for each usable core by default. The result does not depend on it.
-        on_error: "stop" at the first bad file, or "skip" it and list it in `skipped`.
+        on_error: "stop" at a bad file, with an error that names all of them, or "skip" them and list them in `skipped`.
         mask_rule: "area" or "follow-up", see `resize.resize_mask`.
 
     Raises:
-        PreprocessingError: the folder holds arrays of another source, the disk is full, an array is damaged, bad arguments.
-        DicomError, SiimError, RleError: a bad file, named, under "stop".
+        PreprocessingError: bad files under "stop", the folder holds arrays of another source, the disk is full, an array is
+            damaged, bad arguments.
     """
     return prepare_sizes(index, {size: folder}, workers, on_error, progress, mask_rule)[size]
 
@@ -252,8 +286,8 @@ def _check_arguments(index: pd.DataFrame, folders: dict, workers: int | None, on
             )
     if workers is not None and workers < 1:
         raise PreprocessingError(f"workers={workers} is not possible; give 1 or more, or None for one on each core.")
-    if on_error not in ("stop", "skip"):
-        raise PreprocessingError(f"on_error={on_error!r} is unknown; choose 'stop' or 'skip'.")
+    if on_error not in ON_ERROR:
+        raise PreprocessingError(f"on_error={on_error!r} is unknown; choose one of {', '.join(ON_ERROR)}.")
     if mask_rule not in MASK_RULES:
         raise PreprocessingError(f"mask_rule={mask_rule!r} is unknown; choose one of {', '.join(MASK_RULES)}.")
     if index.empty:
@@ -275,7 +309,7 @@ def _is_done(folder: Path, made_from: dict, index: pd.DataFrame, on_error: str, 
     if skipped and on_error == "stop":
         raise PreprocessingError(
             f"{folder} was prepared without {len(skipped)} bad files, the first {skipped[0][0]} ({skipped[0][1]}); "
-            "mend them and delete the folder, or pass on_error='skip'."
+            "mend them and delete the folder, or go on without them: on_error=skip."
         )
     if not zlib.crc32(_index_csv(index, skipped)) == manifest["index"] == _crc(folder / "index.csv"):
         if not update:

@@ -6,7 +6,7 @@ import pytest
 
 from pneumo_lib import phantom, profiles
 from pneumo_lib.data import dataset
-from pneumo_lib.errors import ParameterError
+from pneumo_lib.errors import ParameterError, PreprocessingError
 
 SMOKE = profiles.get("smoke")
 
@@ -32,6 +32,32 @@ def test_the_phantom_is_written_once_split_by_patient_and_prepared(home):
     assert by_path.is_phantom, "also where the folder is named"
     again = dataset.open_dataset("phantom", SMOKE, make=phantom.write_dataset)
     assert again.split.equals(data.split)
+
+
+def test_unreadable_files_are_left_out_when_asked_and_listed(tmp_path, capsys):
+    root = phantom.write_dataset(tmp_path / "made", 24, seed=0, workers=1, progress=False)
+    files = sorted(root.glob("dicom-images-train/*/*/*.dcm"))
+    whole = dataset.open_dataset(str(root), SMOKE).index
+    for file in files[3:5]:
+        file.write_bytes(file.read_bytes()[:600])
+    with pytest.raises(
+        PreprocessingError, match=f"2 of 24 files cannot be read.*\n.*{files[3].name}.*\n.*{files[4].name}"
+    ):
+        dataset.open_dataset(str(root), SMOKE).prepare()
+    data = dataset.open_dataset(str(root), SMOKE, on_error="skip")
+    assert sorted(data.unreadable.image_id) == sorted(file.stem for file in files[3:5])
+    assert set(data.index.image_id) == set(whole.image_id) - set(data.unreadable.image_id)
+    assert "2 of 24 files cannot be read and are left out" in capsys.readouterr().err
+    for name in ("train", "validation", "test"):
+        part = data.part(name, 32)
+        assert part.masks[part.rows].any((1, 2)).tolist() == part.index["positive"].tolist(), "one order"
+    # Later steps, with the X-rays out of reach too.
+    shutil.move(root, tmp_path / "elsewhere")
+    assert (
+        dataset.open_dataset(str(root), SMOKE, on_error="skip").index.image_id.tolist() == data.index.image_id.tolist()
+    )
+    with pytest.raises(ParameterError, match="on_error='ignore'"):
+        dataset.open_dataset("phantom", SMOKE, on_error="ignore")
 
 
 def test_a_rule_by_name_has_runs_of_its_own():

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pneumo_lib.data import preprocessing, radiographs, siim
 from pneumo_lib.data.array_store import Store
 from pneumo_lib.data.preprocessing import resize_image, resize_mask
-from pneumo_lib.errors import DicomError, PreprocessingError
+from pneumo_lib.errors import PreprocessingError
 
 
 @pytest.fixture
@@ -169,9 +169,15 @@ def test_bad_arguments(index, tmp_path, arguments, said):
 # --- bad files ---------------------------------------------------------------------------------------------------
 
 
-def test_a_bad_file_stops_and_is_named(index, tmp_path):
-    Path(index.path[3]).write_bytes(b"broken")
-    with pytest.raises(DicomError, match=r"1\.2\.3\.dcm"):
+@pytest.mark.usefixtures("small_chunks")
+def test_all_bad_files_are_named_at_once(index, tmp_path, monkeypatch):
+    Path(index.path[1]).write_bytes(b"broken")
+    Path(index.path[4]).unlink()
+    expected = r"2 of 6 files cannot be read.*on_error=skip:\n.*1\.2\.1\.dcm.*\n.*1\.2\.4\.dcm"
+    with pytest.raises(PreprocessingError, match=expected):
+        preprocessing.prepare(index, tmp_path / "a", 32)
+    monkeypatch.setattr(preprocessing, "NAMED", 1)
+    with pytest.raises(PreprocessingError, match=r"1\.2\.1\.dcm.*\n\.\.\. and 1 more"):
         preprocessing.prepare(index, tmp_path / "a", 32)
     with pytest.raises(PreprocessingError, match="no finished arrays"):
         preprocessing.load(tmp_path / "a")
@@ -198,7 +204,7 @@ def test_skips_of_an_unfinished_call_do_not_slip_into_a_strict_one(index, tmp_pa
     with pytest.raises(KeyboardInterrupt):
         preprocessing.prepare(index, tmp_path / "a", 32, on_error="skip")
     monkeypatch.undo()
-    with pytest.raises(DicomError, match=r"1\.2\.0\.dcm"):
+    with pytest.raises(PreprocessingError, match=r"1\.2\.0\.dcm"):
         preprocessing.prepare(index, tmp_path / "a", 32)
 
 
