@@ -48,6 +48,7 @@ book: .venv/installed  ## write the phantom, run exp1..exp5 and build the book
 
 runs: .venv/installed  ## run exp1..exp5 without the book, e.g. make runs DATA=/data/siim PROFILE=paper
 	$(SNAKEMAKE) runs $(OPTIONS) $(QUIET)
+	@echo; $(BIN)/pneumo runs --data "$$PNEUMO_DATA" --profile '$(PROFILE)' --split '$(SPLIT)'
 
 study: PROFILE = study
 study: .venv/installed  ## run what is left of the studies; MORE=-n only lists it; PROFILE=paper: at the paper's scale

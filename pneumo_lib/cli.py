@@ -12,7 +12,7 @@ import click
 
 from pneumo_lib import paths
 from pneumo_lib.errors import PneumoError, RadiographError
-from pneumo_lib.parameters import PARAMETERS, RUN, SWEEP, TEST, TRAIN
+from pneumo_lib.parameters import PARAMETERS, SWEEP, TEST, TRAIN
 
 
 def _options(names: Sequence[str]) -> Callable:
@@ -246,13 +246,13 @@ def publish(runs_folder, results) -> None:
 
 
 @pneumo.command()
-@_options(RUN[1:3])
-def runs(data: str, profile: str) -> None:
-    """List the runs on a data set, and how far each is."""
+@_options(("data", "profile", "split"))
+def runs(data: str, profile: str, split: str) -> None:
+    """List the runs on a data set: how far each is, its scores and its folder."""
     from pneumo_lib import runs as run_files
 
-    table = run_files.overview(data, profile)
-    click.echo(table.to_string() if len(table) else "No run yet; the first: pneumo train")
+    table = run_files.overview(data, profile, split)
+    click.echo(table.to_string(index=False, na_rep="-") if len(table) else "No run yet; the first: pneumo train")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

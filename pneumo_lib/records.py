@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pneumo_lib import atomic, experiments, paths
+from pneumo_lib import atomic, experiments, paths, run_log
 from pneumo_lib.data.dataset import SILVER, is_silver
 from pneumo_lib.errors import ParameterError, RecordError
 from pneumo_lib.metrics.interval import Interval
@@ -120,6 +120,7 @@ def write(
         validation = pd.DataFrame(columns=["image_id", "patient_id", "truth_px", "dsc", "iou", "stepwise_iou"])
     atomic.write_csv(folder / "validation.csv", validation)
     atomic.write_json(folder / "record.json", plain(values))
+    run_log.say(folder, "tested; record.json holds the scores", console=False)
     return read(folder)
 
 

@@ -3,6 +3,7 @@
 Nothing here imports PyTorch before it is needed: every job of the graph and every wrong parameter passes through `start`.
 """
 
+import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -231,13 +232,15 @@ def start(
     return Run(experiments.get(name, profile), opened, seed, initial)
 
 
-def overview(data: str = dataset.PHANTOM, profile: str = "demo") -> pd.DataFrame:
-    """The runs on a data set with a profile, one row each: experiment, seed, and which steps are done.
+def overview(data: str = dataset.PHANTOM, profile: str = "demo", split: str = "auto") -> pd.DataFrame:
+    """The runs on a data set with a profile, one row each: experiment, seed, how far it is, its scores on test and its folder.
+
+    Scores are those of the headline: thresholds chosen on validation, masks compared at 512 x 512.
 
     Raises:
         ParameterError: a wrong value.
     """
-    base = start(data=data, profile=profile)
+    base = start(data=data, profile=profile, split=split)
     rows = []
     for folder in sorted(base.folder.parent.parent.glob("*/seed*")):
         number = folder.name.removeprefix("seed")
@@ -253,9 +256,25 @@ def overview(data: str = dataset.PHANTOM, profile: str = "demo") -> pd.DataFrame
             "tested": (folder / "record.json").is_file(),
         }
         rows.append(
-            {"experiment": run.experiment.name, "seed": seed} | {"state": _state(run, done)} | {"MB": round(size, 1)}
+            {"experiment": run.experiment.name, "seed": seed, "state": _state(run, done)}
+            | (_headline(folder / "record.json") if done["tested"] else {})
+            | {"MB": round(size, 1), "folder": str(folder)}
         )
-    return pd.DataFrame(rows)
+    order = ["experiment", "seed", "state", *HEADLINE_SCORES, "MB", "folder"]
+    table = pd.DataFrame(rows)
+    return table[[name for name in order if name in table]]
+
+
+HEADLINE_SCORES = {"mean DSC": "dsc", "positive-only DSC": "positive_dsc"}
+
+
+def _headline(record: Path) -> dict[str, float]:
+    """The headline's scores, of a record as `records.write` makes it; {} of an older format."""
+    try:
+        scores = json.loads(record.read_text(encoding="utf-8"))["test"]["validation"]["scores"]
+        return {title: round(scores[name]["value"], 3) for title, name in HEADLINE_SCORES.items()}
+    except (ValueError, KeyError, TypeError):
+        return {}
 
 
 def _state(run: Run, done: dict[str, bool]) -> str:

@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import records_made
 
 from pneumo_lib import cli, notebook
 from pneumo_lib.parameters import PARAMETERS, SWEEP, TEST, TRAIN
@@ -56,6 +58,20 @@ def test_the_runs_of_an_untouched_profile_are_none(capsys, tmp_path, monkeypatch
     (tmp_path / "runs").mkdir()
     assert cli.main(["runs", "--profile", "smoke"]) == 0
     assert "No run yet" in capsys.readouterr().out
+
+
+def test_runs_are_listed_with_state_scores_and_folder(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("PNEUMO_HOME", str(tmp_path))
+    runs = tmp_path / "runs" / "phantom-smoke"
+    record = records_made.write(runs / "exp2" / "seed0", "exp2", profile="smoke")
+    (runs / "exp2" / "seed0" / "stage1.safetensors").touch()
+    (runs / "exp1" / "seed3").mkdir(parents=True)
+    pd.DataFrame({"epoch": [1, 2]}).to_csv(runs / "exp1" / "seed3" / "stage1.csv")
+    assert cli.main(["runs", "--profile", "smoke"]) == 0
+    said = capsys.readouterr().out
+    score = record.values["test"]["validation"]["scores"]["dsc"]["value"]
+    assert re.search(rf"exp2 +0 +tested +{score:.3f}.* {re.escape(str(runs / 'exp2' / 'seed0'))}$", said, re.MULTILINE)
+    assert re.search(r"exp1 +3 +interrupted at epoch 2 +- +- ", said)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["train", "--exp", "exp9"], ["sweep", "--rule", "largest"]])

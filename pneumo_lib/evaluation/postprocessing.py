@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from pneumo_lib import atomic, challenge, paths, published
+from pneumo_lib import atomic, challenge, paths, published, run_log
 from pneumo_lib.errors import SweepError
 from pneumo_lib.published import DECK_REMOVAL_THRESHOLDS
 
@@ -151,6 +151,8 @@ def save_thresholds(folder: Path, chosen: Thresholds, transforms: list[str], cri
     """Writes the thresholds chosen on validation, and what they were chosen with, to `thresholds.json`."""
     about = {"transforms": transforms, "criterion": criterion, "grid": published.DECK_GRID, "at_edge": edges(chosen)}
     atomic.write_json(folder / "thresholds.json", chosen._asdict() | about)
+    pair = f"B-TH {chosen.binarization_threshold:.3f}, R-TH {chosen.removal_threshold}"
+    run_log.say(folder, f"thresholds chosen on validation by {criterion}: {pair}; thresholds.json", console=False)
 
 
 def criterion_of(path: Path) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch.optim.swa_utils import AveragedModel, update_bn
 from tqdm import tqdm
 
-from pneumo_lib import atomic
+from pneumo_lib import atomic, run_log
 from pneumo_lib.hardware import Meter
 from pneumo_lib.model import distributed
 from pneumo_lib.training.checkpoints import writing
@@ -125,6 +125,9 @@ class History(lightning.Callback):
         if trainer.is_global_zero:
             with writing(self.path):
                 atomic.write_csv(self.path, pd.DataFrame(self.rows))
+            said = f"stage {self.stage}, epoch {trainer.current_epoch + 1} of {trainer.max_epochs}: validation loss "
+            said += f"{values['val_loss']:.4f}, DSC {values['val_dsc']:.4f}"
+            run_log.say(self.path.parent, said, console=False)
 
     def _energy(self) -> float:
         told = [joules for joules in distributed.all_gather(self._meter and self._meter.joules()) if joules is not None]

@@ -1,7 +1,6 @@
 """One training stage, from a network that starts to weights on disk."""
 
 import signal
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from lightning.pytorch.callbacks import Checkpoint, ModelCheckpoint
 from torch import nn
 from torch.utils.data import DataLoader
 
+from pneumo_lib import run_log
 from pneumo_lib.data.batches import training_loader, used_images, validation_loader
 from pneumo_lib.data.dataset import Dataset
 from pneumo_lib.errors import Interrupted
@@ -92,7 +92,7 @@ def run(
     extra = [] if trajectory is None else [Trajectory(trajectory)]
     callbacks = [progress, grid, history, keep, *extra, _checkpoint(folder, "last")]
     trainer = machine.trainer(job.stage.epochs, callbacks, job.path)
-    _fit(trainer, module, batches, validation, folder.last)
+    _fit(trainer, module, batches, validation, folder.last, job.path.parent)
     _hand_over(job, module, trainer)
     _take_kept(keep, module, batches, job.stage.epochs)
     scores = trainer.validate(module, validation, verbose=False)[0]
@@ -101,6 +101,11 @@ def run(
         with checkpoints.writing(job.path):
             weights.write(job.path, model, about)
         folder.remove()
+        minutes = (time.perf_counter() - began) / 60
+        text = (
+            f"stage {job.number} is trained: validation DSC {scores['val_dsc']:.3f}, {minutes:.1f} min; {job.path.name}"
+        )
+        run_log.say(job.path.parent, text, console=False)
         if job.carried:
             # 200 MB, and of no more use.
             job.carried.unlink(missing_ok=True)
@@ -143,12 +148,12 @@ def _checkpoint(folder: Folder, name: str, **options) -> Checkpoint:
     )
 
 
-def _fit(trainer, module, batches, validation, checkpoint: Path) -> None:
+def _fit(trainer, module, batches, validation, checkpoint: Path, run_dir: Path) -> None:
     resume = checkpoint if checkpoint.is_file() else None
     on_interrupt = signal.getsignal(signal.SIGINT)
     if resume and trainer.is_global_zero:
         done = torch.load(resume, map_location="cpu", mmap=True, weights_only=True)["epoch"] + 1
-        print(f"resumes after epoch {done} of {trainer.max_epochs}", file=sys.stderr)
+        run_log.say(run_dir, f"resumes after epoch {done} of {trainer.max_epochs}")
     try:
         trainer.fit(module, batches, validation, ckpt_path=resume, weights_only=True if resume else None)
     except SystemExit:
@@ -157,6 +162,7 @@ def _fit(trainer, module, batches, validation, checkpoint: Path) -> None:
             raise
         signal.signal(signal.SIGINT, on_interrupt)
         text = f"stopped after epoch {trainer.current_epoch} of {trainer.max_epochs}; run again to continue"
+        run_log.say(run_dir, text, console=False)
         # Neither this error nor Lightning's own helps the person who pressed Ctrl-C.
         raise Interrupted(text) from None
 

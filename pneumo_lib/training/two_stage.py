@@ -1,6 +1,5 @@
 """Two-stage training: small images first, then larger ones from the first stage's weights (the paper; the deck, phase 2)."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import torch
 from torch import nn
 
 from pneumo_lib import hardware as precisions
-from pneumo_lib import locks, paths, profiles, starts
+from pneumo_lib import locks, paths, profiles, run_log, starts
 from pneumo_lib.data.dataset import Dataset
 from pneumo_lib.errors import TrainingError
 from pneumo_lib.experiments import Experiment, stream
@@ -145,19 +144,22 @@ def train(
         alone = nullcontext() if machine.rank else locks.held(run_dir / ".lock", f"the run {run_dir}")
         with alone:
             trained = False
+            about = f"{experiment.name}, {data.label}, seed {seed}, on {machine.title}; folder {run_dir}"
             for number in range(len(finished) + 1, len(experiment.stages) + 1):
                 path = run_dir / f"stage{number}.safetensors"
                 goes_on = finished and experiment.restart != "rate and optimizer"
                 carried = optimizer_state.path_of(finished[-1]) if goes_on else None
                 job = Job(experiment, number, own, path, _settings(experiment, data, number, seed) | started, carried)
                 if force or not _is_finished(job, precision):
+                    if not machine.rank:
+                        run_log.say(run_dir, about if not trained else f"stage {number} of {len(experiment.stages)}")
                     lightning.seed_everything(own, verbose=False)
                     kept = trajectory if number == len(experiment.stages) else None
                     stage.run(job, _network(experiment, finished, initial), data, machine, force, kept)
                     trained = True
                 finished.append(path)
             if not trained and not machine.rank:
-                print(f"already trained: {run_dir}; --force (in a notebook: force) trains again", file=sys.stderr)
+                run_log.say(run_dir, f"already trained: {run_dir}; --force (in a notebook: force) trains again")
     return TrainingResult.read(finished)
 
 

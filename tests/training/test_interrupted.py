@@ -96,6 +96,10 @@ def test_ctrl_c_is_a_keyboard_interrupt_and_training_goes_on_after_it(finished, 
     signal.signal(signal.SIGINT, before)
     training.train(toy.experiment(), toy.ToyData(), tmp_path, workers=0)
     assert_same(finished[0], tmp_path)
+    log = (tmp_path / "log.txt").read_text(encoding="utf-8")
+    told = ("seed 0, on", "stage 1, epoch 1 of 3", "stopped after epoch", "resumes after epoch", "stage 2 is trained")
+    assert [log.find(text) for text in told] == sorted(log.find(text) for text in told) and "stage 2 of 2" in log
+    assert all(text in log for text in told)
 
 
 def test_a_checkpoint_of_other_settings_is_refused(tmp_path):

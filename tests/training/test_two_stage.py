@@ -32,7 +32,7 @@ def timeless(path: Path) -> pd.DataFrame:
 def test_leaves_weights_and_history_of_both_stages_and_no_checkpoints(finished):
     folder, result = finished
     assert sorted(path.name for path in folder.glob("[!.]*")) == [
-        "stage1.csv", "stage1.safetensors", "stage2.csv", "stage2.safetensors",
+        "log.txt", "stage1.csv", "stage1.safetensors", "stage2.csv", "stage2.safetensors",
     ]  # fmt: skip
     assert result.history[["stage", "image_size", "epoch"]].to_numpy().tolist() == [
         [1, 32, 1], [1, 32, 2], [1, 32, 3], [2, 64, 1], [2, 64, 2], [2, 64, 3],

@@ -41,9 +41,10 @@ def no_bfloat16(device: str) -> bool:
 
 @dataclass(frozen=True)
 class ToyData:
-    """Stands for `data.source.Source`."""
+    """Stands for `data.dataset.Dataset`."""
 
     name: str = "toy"
+    label: str = "toy data"
     split_rule: str = "by hand"
 
     @property
