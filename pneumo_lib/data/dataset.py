@@ -87,7 +87,11 @@ class Dataset:
 
     @cached_property
     def index(self) -> pd.DataFrame:
-        """One row an image (`siim.load_index`), without those of `unreadable`."""
+        """One row an image (`siim.load_index`), without those of `unreadable`.
+
+        Raises:
+            ParameterError: runs on other data of the same name are there.
+        """
         if self._without_files:
             return _read_labels(self.folder / LABELS)
         left_out = self._found.image_id.isin(self.unreadable.image_id)
@@ -95,11 +99,21 @@ class Dataset:
         _write_labels(self.folder / LABELS, index)
         return index
 
+    def _refuse_other(self, index: pd.DataFrame) -> None:
+        there = self.folder / LABELS
+        if there.is_file() and not set(_read_labels(there).image_id) <= set(index.image_id):
+            raise ParameterError(
+                f"the name {self.name!r} is taken: {self.folder.parent} holds runs on other images, from another folder of "
+                f"this name. Rename {self.root or self._root}, or set PNEUMO_HOME to keep these runs elsewhere."
+            )
+
     @cached_property
     def _found(self) -> pd.DataFrame:
         if self.root is None and self.make is not None:
             self.make(self._root, self.profile.phantom_images)
-        return siim.load_index(self._root, patients=self.patients)
+        index = siim.load_index(self._root, patients=self.patients)
+        self._refuse_other(index)
+        return index
 
     @cached_property
     def unreadable(self) -> pd.DataFrame:

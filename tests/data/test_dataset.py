@@ -60,6 +60,19 @@ def test_unreadable_files_are_left_out_when_asked_and_listed(tmp_path, capsys):
         dataset.open_dataset("phantom", SMOKE, on_error="ignore")
 
 
+def test_a_name_that_other_data_have_is_refused(tmp_path):
+    for number, place in enumerate(("a", "b")):
+        root = phantom.write_dataset(tmp_path / place / "siim", 24, seed=number, workers=1, progress=False)
+        data = dataset.open_dataset(str(root), SMOKE)
+        if place == "a":
+            before = (data.split, (data.folder / "labels.csv").read_bytes())
+    with pytest.raises(ParameterError, match=rf"'siim' is taken: .*siim-smoke.* Rename {root}, or set PNEUMO_HOME"):
+        data.prepare()
+    assert (data.folder / "labels.csv").read_bytes() == before[1]
+    with pytest.raises(ParameterError, match="is taken"):
+        dataset.open_dataset(str(root), SMOKE).split  # noqa: B018
+
+
 def test_a_rule_by_name_has_runs_of_its_own():
     by_patient, by_image = dataset.open_dataset("phantom", SMOKE), dataset.open_dataset("phantom", SMOKE, split="deck")
     assert by_patient.folder != by_image.folder
