@@ -29,14 +29,18 @@ rule: str = "component"  # of removal: component (the deck), mask (the follow-up
 criterion: str = "dsc"  # by which thresholds are chosen on validation: dsc (mean DSC), iou, stepwise_iou
 
 # %%
-from pneumo_lib import parameters, runs, workflow
-from pneumo_lib.evaluation import postprocessing
-from pneumo_lib.report import sweep_figures, tables
+from pneumo_lib import parameters, runs
 
 run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients, on_error=on_error)
 transforms = parameters.checked_transforms(tta)
 rule = parameters.checked_rule(rule)
 criterion = parameters.checked_criterion(criterion)
+
+# Only now what takes seconds to load: a wrong value is answered first.
+from pneumo_lib import workflow
+from pneumo_lib.evaluation import postprocessing
+from pneumo_lib.report import sweep_figures, tables
+
 size = run.experiment.image_size
 label = f"{run.experiment.name}, validation, {run.label}"
 print(f"{run.experiment.name} at {size} pixels, {run.label}; test-time augmentation: {tta}; rule: {rule}")

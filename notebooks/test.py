@@ -30,13 +30,17 @@ seen: str = "refuse"  # images of test_data that the run has seen: refuse, or le
 tta_table: bool = True  # measure what each augmentation adds: 8 forward passes an image, hours for paper without a GPU
 
 # %%
-from pneumo_lib import parameters, runs, workflow
+from pneumo_lib import parameters, runs
+
+run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients, on_error=on_error)
+tta_table = parameters.checked_switch("tta_table", tta_table)
+
+# Only now what takes seconds to load: a wrong value is answered first.
+from pneumo_lib import workflow
 from pneumo_lib.evaluation import postprocessing
 from pneumo_lib.report import score_figures, sweep_figures, tables, xray_figures
 
-run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients, on_error=on_error)
 run = runs.on_other_data(run, test_data, test_patients, seen) if test_data else run
-tta_table = parameters.checked_switch("tta_table", tta_table)
 chosen, transforms = workflow.load_thresholds(run)
 size = run.experiment.image_size
 label = f"{run.experiment.name}, test, {run.label}"

@@ -32,13 +32,17 @@ logger: str = "none"  # none, or tensorboard: curves in the run's folder tensorb
 force: bool = False  # train from the beginning although weights are there
 
 # %%
-from pneumo_lib import runs, training, workflow
-from pneumo_lib.report import score_figures, tables, xray_figures
+from pneumo_lib import runs
 
 run = runs.start(
     exp, data, profile, seed, split, patients, weights, accumulate, force, precision, logger, encoder, on_error
 )
 first_stage = run.first_stage()
+
+# Only now what takes seconds to load: a wrong value is answered first.
+from pneumo_lib import training, workflow
+from pneumo_lib.report import score_figures, tables, xray_figures
+
 print(f"{run.experiment.name}: {run.experiment.question} ({run.label})")
 
 # %% [markdown]

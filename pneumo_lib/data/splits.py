@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import train_test_split
 
 from pneumo_lib import atomic, challenge
 from pneumo_lib.errors import SplitError
@@ -274,6 +273,9 @@ def _by_follow_up(n: int, rule: str, seed: int) -> np.ndarray:
     parts = np.zeros(n, int)
     if n < 2:
         return parts
+    # More than a second to import, and of no use to the other rules.
+    from sklearn.model_selection import train_test_split
+
     held_out = train_test_split(np.arange(n), test_size=FOLLOW_UP_HOLD_OUT, random_state=FOLLOW_UP_SEED)[1]
     parts[held_out] = 1
     if rule not in WITHOUT_TEST:
