@@ -1,6 +1,7 @@
 """What the book's pages are made of, without building the book."""
 
 import base64
+import dataclasses
 import importlib.util
 import io
 import json
@@ -11,6 +12,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+import records_made
 import torch
 from PIL import Image
 
@@ -25,6 +27,7 @@ from pneumo_book import (
     reference,
     silver,
     surface,
+    verdict,
 )
 from pneumo_lib import experiments, records
 from pneumo_lib.errors import RecordError
@@ -99,6 +102,14 @@ def test_without_runs_every_place_says_so(home):
         assert "make book" in made[name]
     pages = experiment_pages.pages(sets, REPOSITORY / "book" / "experiments")
     assert all("**Not run.**" in text for text in pages.values())
+
+
+def test_a_training_that_fell_back_to_empty_masks_is_named(tmp_path):
+    good = records_made.write(tmp_path / "exp4" / "seed0", "exp4")
+    per_image = good.per_image.assign(predicted_px=0, intersection_px=0)
+    bad = dataclasses.replace(good, values=good.values | {"seed": 3}, per_image=per_image)
+    assert verdict.fallen_back([good]) == ""
+    assert "exp4 (seed 3) fell back to predicting empty masks" in verdict.fallen_back([good, bad])
 
 
 def test_published_numbers_come_from_the_table():

@@ -19,7 +19,8 @@ def verdict(found: list[Record]) -> str:
     text = [
         f"**On {comparison.described(found)}:** the best pipeline by validation score is {top.name}. Its mean DSC on test is "
         f"{interval_text(dsc)}, {clear} the {comparison.empty_text(seeds)} of empty masks (gain {interval_text(gain)}); on the "
-        f"images with a pneumothorax alone it is {interval_text(positive_dsc)}.{not_distinguishable(found, top.name)} "
+        f"images with a pneumothorax alone it is {interval_text(positive_dsc)}.{not_distinguishable(found, top.name)}"
+        f"{fallen_back(found)} "
         f"{comparison.brackets(seeds)}"
     ]
     if all(record.values["synthetic"] for record in found):
@@ -28,6 +29,13 @@ def verdict(found: list[Record]) -> str:
             "it reaches the paper's scores on patients."
         )
     return "\n\n".join(text)
+
+
+def fallen_back(found: list[Record]) -> str:
+    """A sentence on the runs whose network ends up with empty masks for all test images; or nothing."""
+    empty = [record for record in found if not record.per_image["predicted_px"].any()]
+    runs = " and ".join(f"{record.name} (seed {record.values['seed']})" for record in empty)
+    return f" The training of {runs} fell back to predicting empty masks for every image." if empty else ""
 
 
 def not_distinguishable(found: list[Record], top: str) -> str:
