@@ -10,8 +10,9 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import nn
 
+from pneumo_lib import experiments
 from pneumo_lib.errors import WeightsError
-from pneumo_lib.model import onnx_export
+from pneumo_lib.model import onnx_export, unet
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -60,3 +61,22 @@ def test_a_missing_package_is_named(network, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_export, "PACKAGES", ("onnx", "onnx_that_is_missing"))
     with pytest.raises(WeightsError, match=r"needs onnx_that_is_missing, which .* pip install 'pneumo-lib\[onnx\]'"):
         onnx_export.write_onnx(tmp_path / "model.onnx", network)
+
+
+@pytest.mark.parametrize("name", ["exp1", "exp4+tu-tf_efficientnet_lite0+random"])
+def test_input_layers_and_other_encoders_are_in_the_file(name, tmp_path):
+    """A learned mapping to three channels and batch norm on the input (exp1), and an encoder of timm's."""
+    torch.manual_seed(0)
+    model = unet.build(experiments.get(name, "smoke"), pretrained=False)
+    # As after training: statistics that are not those of an untrained layer.
+    for layer in model.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.running_mean.uniform_(-0.1, 0.1)
+            layer.running_var.uniform_(0.5, 2)
+    path = onnx_export.write_onnx(tmp_path / "model.onnx", model)
+    images = torch.rand(1, model.channels, 32, 96, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        expected = model(images).numpy()
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    (logits,) = session.run(["logits"], {"images": images.numpy()})
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=onnx_export.TOLERANCE * np.abs(expected).max())

@@ -1,0 +1,60 @@
+"""What the book says of runs tested on X-rays with radiologists' masks."""
+
+import pytest
+import records_made
+
+from pneumo_book import radiologists_masks
+from pneumo_lib import paths
+
+TESTED = {"data": "nih", "synthetic": False, "images": 60, "positive": 14, "patients": 30, "left_out": {}}
+
+
+@pytest.fixture
+def found(tmp_path, monkeypatch):
+    """Two seeds of an invented pipeline."""
+    monkeypatch.setenv("PNEUMO_HOME", str(tmp_path))
+    monkeypatch.delenv("PNEUMO_RECORDS", raising=False)
+    folder = tmp_path / "results" / "siim_silver-real" / "exp4"
+    for seed in range(2):
+        place = folder / f"seed{seed}" / "external" / "nih"
+        records_made.write(place, "exp4", seed, quality=1, data="siim_silver", synthetic=False, tested_on=TESTED)
+    synthetic = TESTED | {"synthetic": True}
+    records_made.write(folder / "seed0" / "external" / "phantom", "exp4", 0, tested_on=synthetic)
+    assert paths.results() == tmp_path / "results"
+    return radiologists_masks.shown()
+
+
+def test_only_external_tests_on_patients_are_shown(found):
+    assert [record.values["tested_on"]["data"] for record in found] == ["nih", "nih"]
+
+
+def test_every_number_stands_with_its_counts_and_interval(found):
+    text = radiologists_masks.block(found)
+    assert "60 X-rays (14 positive, 30 patients)" in text
+    scores = radiologists_masks.scores(found)["exp4"]
+    for title in (
+        "mean DSC",
+        "gain over empty masks",
+        "positive-only DSC",
+        "AUROC, highest probability",
+        "sensitivity",
+    ):
+        assert "(" in scores[title] and "–" in scores[title], title
+    assert scores["seeds"] == "2 seeds"
+    sizes = radiologists_masks.by_size(found)
+    assert sizes["images"].sum() == 14, "every positive image in one class"
+
+
+def test_the_front_pages_sentence_says_whether_it_beats_empty_masks(found):
+    said = radiologists_masks.sentence(found)
+    assert "On 60 real X-rays with radiologists' masks" in said and "more than empty masks" in said
+    for record in found:
+        for name in ("predicted_px", "intersection_px", "dsc"):
+            record.per_image[name] = 0.0
+        record.per_image[["predicted_px_validation", "intersection_px_validation"]] = 0
+    assert "not distinguishable from empty masks" in radiologists_masks.sentence(found)
+
+
+def test_without_a_run_the_page_says_how_and_the_front_page_nothing():
+    assert "Not run" in radiologists_masks.block([]) and "--test-data" in radiologists_masks.block([])
+    assert radiologists_masks.sentence([]) == ""
