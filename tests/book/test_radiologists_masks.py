@@ -45,14 +45,15 @@ def test_every_number_stands_with_its_counts_and_interval(found):
     assert sizes["images"].sum() == 14, "every positive image in one class"
 
 
-def test_the_front_pages_sentence_says_whether_it_beats_empty_masks(found):
-    said = radiologists_masks.sentence(found)
-    assert "On 60 real X-rays with radiologists' masks" in said and "more than empty masks" in said
+@pytest.mark.parametrize(("share", "outcome"), [(1, "more than empty"), (0, "not distinguishable from empty")])
+def test_the_front_pages_sentence_says_whether_it_beats_empty_masks(found, share, outcome):
     for record in found:
-        for name in ("predicted_px", "intersection_px", "dsc"):
-            record.per_image[name] = 0.0
-        record.per_image[["predicted_px_validation", "intersection_px_validation"]] = 0
-    assert "not distinguishable from empty masks" in radiologists_masks.sentence(found)
+        pixels = record.per_image["truth_px"] * share
+        for name in ("predicted_px", "intersection_px", "predicted_px_validation", "intersection_px_validation"):
+            record.per_image[name] = pixels
+        record.per_image["dsc"] = (pixels == record.per_image["truth_px"]).astype(float)
+    said = radiologists_masks.sentence(found)
+    assert "On 60 real X-rays with radiologists' masks" in said and f"{outcome} masks" in said
 
 
 def test_without_a_run_the_page_says_how_and_the_front_page_nothing():
