@@ -15,7 +15,7 @@ from pneumo_lib.metrics import Interval
 def measure_calibration(
     probability: np.ndarray, truth: np.ndarray, patients: np.ndarray | None = None, bins: int = 10
 ) -> dict:
-    """Reliability curve and expected calibration error (ECE) with 95 % bootstrap intervals over patients.
+    """Reliability curve and expected calibration error (ECE) with 95 % intervals over patients.
 
     Args:
         probability: (N, H, W) in 0..1, read one map at a time.
@@ -29,20 +29,18 @@ def measure_calibration(
     """
     counts = metrics.bin_counts(probability, truth, bins)
     curve = metrics.reliability(counts)
-    shares = [metrics.bootstrap_statistic(_share(b), counts, groups=patients, n=500) for b in range(bins)]
-    curve["frequency_low"], curve["frequency_high"] = [s.low for s in shares], [s.high for s in shares]
-    ece = metrics.bootstrap_statistic(metrics.expected_calibration_error, counts, groups=patients, n=500)
+    pixels, _, hits = np.moveaxis(counts, 1, 0)
+    ends = [
+        tuple(metrics.ratio_interval(hits[:, b], pixels[:, b], patients))[1:]
+        if pixels[:, b].any()
+        else (np.nan, np.nan)
+        for b in range(bins)
+    ]
+    curve["frequency_low"], curve["frequency_high"] = zip(*ends, strict=True)
+    ece = metrics.statistic_interval(
+        lambda images: metrics.expected_calibration_error(counts[images]), len(counts), patients
+    )
     return {"ece": ece, "curve": curve.to_dict("records")}
-
-
-def _share(position: int):
-    """The share of true pixels in one bin of `metrics.bin_counts`; NaN where it is empty."""
-
-    def share(counts: np.ndarray) -> float:
-        n, _, hits = counts[:, :, position].sum(axis=0)
-        return hits / n if n else float("nan")
-
-    return share
 
 
 def measure_detection(per_image: pd.DataFrame, patients: np.ndarray | None = None) -> dict[str, Interval | None]:

@@ -97,8 +97,8 @@ def table(effects: Effects, positive: ArrayLike, groups: ArrayLike | None = None
 
     Returns:
         DataFrame, one row a set: transforms, passes (forward passes an image), seconds (an image), dsc and positive_dsc
-        (means), gain, gain_low, gain_high and positive_gain, positive_gain_low, positive_gain_high (paired bootstrap
-        against no augmentation, 95 %); the positive ones NaN where there is no such image.
+        (means), gain, gain_low, gain_high and positive_gain, positive_gain_low, positive_gain_high (paired with
+        no augmentation, 95 % interval over patients); the positive ones NaN where there is no such image.
     """
     positive, groups = np.asarray(positive, bool), None if groups is None else np.asarray(groups)
     rows = []
@@ -112,7 +112,7 @@ def table(effects: Effects, positive: ArrayLike, groups: ArrayLike | None = None
             here, none = effects.dsc.loc[images, name].to_numpy(), effects.dsc.loc[images, NONE].to_numpy()
             some = len(here) > 0
             patients = None if groups is None else groups[images]
-            gain, low, high = metrics.paired_bootstrap(here, none, patients) if some else [np.nan] * 3
+            gain, low, high = metrics.mean_interval(here - none, patients, bounded=False) if some else [np.nan] * 3
             row[f"{prefix}dsc"] = float(here.mean()) if some else np.nan
             row |= {f"{prefix}gain": gain, f"{prefix}gain_low": low, f"{prefix}gain_high": high}
         rows.append(row)

@@ -1,6 +1,5 @@
 """Metrics: overlap, detection and calibration, and intervals over patients and seeds."""
 
-from pneumo_lib.metrics.bootstrap import bootstrap_interval, bootstrap_statistic, paired_bootstrap
 from pneumo_lib.metrics.calibration import bin_counts, expected_calibration_error, reliability
 from pneumo_lib.metrics.convergence import ReachDifference, area_under_curve, compute_to_reach, reach_difference
 from pneumo_lib.metrics.detection import (
@@ -59,8 +58,6 @@ __all__ = [
     "average_precision",
     "bin_counts",
     "empty_mask_baseline",
-    "bootstrap_interval",
-    "bootstrap_statistic",
     "compute_to_reach",
     "dsc",
     "dsc_from_counts",
@@ -75,7 +72,6 @@ __all__ = [
     "mean_difference",
     "mean_interval",
     "optimism",
-    "paired_bootstrap",
     "pixel_counts",
     "positive_only",
     "proportion_interval",

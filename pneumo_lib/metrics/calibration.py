@@ -18,7 +18,7 @@ def bin_counts(probability: Iterable[np.ndarray], truth: Iterable[np.ndarray], b
         bins: equal intervals of 0..1, each with its lower edge and without its upper one; the last one has both.
 
     Returns:
-        float64 (N, 3, bins); `reliability` reads it, and a bootstrap can draw its rows.
+        float64 (N, 3, bins); `reliability` reads it.
 
     Raises:
         MetricError: a probability is NaN or outside 0..1, shapes differ, or bins is below 1.

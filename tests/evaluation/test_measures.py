@@ -79,9 +79,9 @@ def test_subgroups_have_their_own_blank_baseline(part):
 def test_calibration_of_certain_and_right_maps_is_perfect(part):
     truth = part[2]
     found = measures.measure_calibration(truth.astype(np.float32), truth)
-    assert found["ece"] == (0, 0, 0) and found["curve"][9]["frequency"] == 1 and found["curve"][9]["n"] == 20
+    assert found["ece"].value == 0 and found["curve"][9]["frequency"] == 1 and found["curve"][9]["n"] == 20
     half = measures.measure_calibration(np.full(truth.shape, 0.55, np.float32), truth)
-    assert half["ece"].mean == pytest.approx(0.55 - 20 / truth.size, abs=1e-6)  # 0.55 in float32
+    assert half["ece"].value == pytest.approx(0.55 - 20 / truth.size, abs=1e-6)  # 0.55 in float32
     score_figures.reliability_diagram(half, "made up")
 
 

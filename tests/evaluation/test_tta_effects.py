@@ -32,16 +32,17 @@ def test_every_set_scores_as_a_prediction_with_it(network, images):
 
 
 def test_the_table_by_hand():
-    dsc = pd.DataFrame({name: [1.0, 0.2, 0.4] for name in tta_effects.SETS})
-    dsc["crop"] = [0.7, 0.4, 0.6]
+    # Four times the same three images: eight patients with a pneumothorax, four without.
+    dsc = pd.DataFrame({name: [1.0, 0.2, 0.4] * 4 for name in tta_effects.SETS})
+    dsc["crop"] = [0.7, 0.4, 0.6] * 4
     effects = Effects(dsc, dict.fromkeys(tta_effects.SETS, 0.5))
-    table = tta_effects.table(effects, [False, True, True], ["a", "b", "c"]).set_index("transforms")
+    table = tta_effects.table(effects, [False, True, True] * 4, [f"p{i}" for i in range(12)]).set_index("transforms")
     assert table["passes"].to_dict() == {"none": 1, **dict.fromkeys(TRANSFORMS, 2), "all seven": 8}
     crop = table.loc["crop"]
     assert crop["gain"] == pytest.approx(0.1 / 3, abs=1e-12) and crop["gain_low"] < 0 < crop["gain_high"]
     assert (crop["positive_dsc"], crop["positive_gain"]) == (pytest.approx(0.5), pytest.approx(0.2))
     assert (table.loc["none", ["gain", "gain_low", "gain_high"]] == 0).all()
-    assert tta_effects.table(effects, [False] * 3)["positive_gain"].isna().all()
+    assert tta_effects.table(effects, [False] * 12)["positive_gain"].isna().all()
 
 
 def test_parameters_of_notebooks_are_checked():

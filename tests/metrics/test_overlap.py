@@ -8,7 +8,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy import stats
 from skimage import measure
 from torchmetrics.functional import classification as oracle
 
@@ -225,94 +224,6 @@ def test_top_probability_by_hand():
     np.testing.assert_allclose(metrics.top_probability(maps, 1), [0.45, 0.05], rtol=1e-15)
     with pytest.raises(MetricError, match="share is 5"):
         metrics.top_probability(maps, 5)
-
-
-def test_bootstrap_interval_of_independent_images_as_in_scipy():
-    values = np.random.default_rng(1).gamma(2, size=200)
-    ours = metrics.bootstrap_interval(values, n=4000)
-    theirs = stats.bootstrap((values,), np.mean, n_resamples=4000, method="percentile", random_state=2)
-    assert ours.mean == values.mean()
-    # The ends of two sets of 4,000 resamples differ by about a thirtieth of the interval's width.
-    width = ours.high - ours.low
-    np.testing.assert_allclose(ours[1:], theirs.confidence_interval, atol=width / 15)
-
-
-def test_bootstrap_draws_patients():
-    rng = np.random.default_rng(0)
-    patients = np.repeat(np.arange(40), 25)
-    values = rng.normal(size=40)[patients] + 0.01 * rng.normal(size=1000)
-    by_patient, by_image = metrics.bootstrap_interval(values, patients), metrics.bootstrap_interval(values)
-    # 25 nearly equal images a patient hold no more than one: the interval is sqrt(25) times as wide.
-    ratio = (by_patient.high - by_patient.low) / (by_image.high - by_image.low)
-    assert 4.3 < ratio < 5.7  # each width is known to some 3 %
-    assert metrics.bootstrap_interval(values, patients, seed=3) == metrics.bootstrap_interval(values, patients, seed=3)
-
-
-def test_bootstrap_of_a_statistic_is_that_of_the_mean_where_the_statistic_is_the_mean():
-    values = np.random.default_rng(1).gamma(2, size=60)
-    patients = np.arange(60) // 2
-    ours = metrics.bootstrap_statistic(np.mean, values, groups=patients, n=4000)
-    expected = metrics.bootstrap_interval(values, patients, n=4000, seed=1)
-    assert ours.mean == values.mean()
-    # The ends of two sets of 4,000 resamples differ by about a thirtieth of the interval's width.
-    np.testing.assert_allclose(ours[1:], expected[1:], atol=(ours.high - ours.low) / 15)
-
-
-def test_bootstrap_of_a_statistic_keeps_rows_together_and_leaves_undefined_resamples_out():
-    score, positive = np.array([3.0, 1, 2, 0]), np.array([True, False, False, False])
-    # The only positive image scores highest, so every resample that has an AUROC has 1.
-    assert metrics.bootstrap_statistic(metrics.auroc, score, positive, n=200) == (1, 1, 1)
-    assert np.isnan(metrics.bootstrap_statistic(metrics.auroc, score, np.zeros(4, bool), n=20)).all()
-    with pytest.raises(MetricError, match="rows; pass one row an image"):
-        metrics.bootstrap_statistic(metrics.auroc, score, positive[:3])
-
-
-def test_bootstrap_weighs_unequal_patients_by_their_images():
-    # Patient a has three images of 1, b one of 0: two draws give the mean 0 (1/4), 3/4 (1/2) or 1 (1/4).
-    values, patients = [1, 1, 1, 0], ["a", "a", "a", "b"]
-    assert metrics.bootstrap_interval(values, patients, level=0.4) == (0.75, 0.75, 0.75)
-    assert metrics.bootstrap_interval(values, patients, level=0.6) == (0.75, 0, 1)
-
-
-def test_bootstrap_counts_unknown_patients_one_by_one():
-    values = np.arange(6.0)
-    assert metrics.bootstrap_interval(values, [None, "", NAN] * 2) == metrics.bootstrap_interval(values)
-    assert metrics.bootstrap_interval(values, ["x"] * 6) == (2.5, 2.5, 2.5)
-
-
-def test_bootstrap_resamples_columns_alike():
-    values = np.random.default_rng(0).random((50, 3, 2))
-    together = metrics.bootstrap_interval(values, n=300)
-    alone = metrics.bootstrap_interval(values[:, 1, 1], n=300)
-    assert together.mean.shape == together.low.shape == together.high.shape == (3, 2)
-    np.testing.assert_allclose([t[1, 1] for t in together], alone, rtol=1e-12)  # another order of summation
-
-
-def test_paired_bootstrap_sees_a_small_difference_between_noisy_experiments():
-    rng = np.random.default_rng(0)
-    a = rng.random(300)
-    b = a - 0.01 + 0.02 * rng.normal(size=300)
-    difference = metrics.paired_bootstrap(a, b)
-    assert 0 < difference.low < 0.01 < difference.high < 0.02
-    assert difference.mean == pytest.approx((a - b).mean(), abs=1e-15)
-    assert metrics.paired_bootstrap(a, a) == (0, 0, 0)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (([],), "at least one image"),
-        (([1, NAN],), "NaN"),
-        (([1, 2], ["a"]), "groups has 1 entries for 2 values"),
-        (([1, 2], None, 10, 0, 95), "level is 95"),
-        (([1, 2], None, 0), "n is 0"),
-    ],
-)
-def test_bootstrap_errors(arguments, message):
-    with pytest.raises(MetricError, match=message):
-        metrics.bootstrap_interval(*arguments)
-    with pytest.raises(MetricError, match="same images in both"):
-        metrics.paired_bootstrap([1, 2], [1])
 
 
 def test_subgroups_by_hand():
