@@ -242,7 +242,7 @@ def publish(runs: Path, results: Path) -> list[Path]:
     """Copies what the book needs of every record below `runs` to the same place below `results`; what was written.
 
     Records of studies and of external test sets are copied too, without pictures. The explorer's data, a megabyte per run,
-    are copied of the best pipeline only. Of patients' X-rays numbers are copied, without ids.
+    are copied of one seed of each pipeline. Of patients' X-rays numbers are copied, without ids.
 
     Raises:
         RecordError: a damaged record, or both folders are the same.
@@ -251,7 +251,7 @@ def publish(runs: Path, results: Path) -> list[Path]:
         raise RecordError(f"{results} is the folder of the runs themselves; name another one to publish in.")
     found = find(runs, kind=None)
     shown = [record for record in found if record.values["synthetic"] and record.kind == "own"]
-    explored = best(shown) if shown else None
+    explored = [seeds[0] for seeds in by_pipeline(shown).values()]
     written = []
     for record in found:
         folder = Path(results) / record.folder.resolve().relative_to(Path(runs).resolve())
@@ -259,7 +259,9 @@ def publish(runs: Path, results: Path) -> list[Path]:
             written += _publish_arm(record, folder)
             continue
         pictures = ["gallery.png"] if record.values["synthetic"] and record.kind == "own" else []
-        written += _publish_one(record, folder, [*pictures, *([EXPLORER] if record is explored else [])])
+        written += _publish_one(
+            record, folder, [*pictures, *([EXPLORER] if any(record is one for one in explored) else [])]
+        )
     return written
 
 

@@ -32,10 +32,11 @@ def write_project(folder: Path) -> None:
     write_runs(folder / "results" / "phantom-demo", seeds=(0, 1), notebooks=False)
     change(folder / "results" / "phantom-demo" / "exp1" / "seed0")
     write_silver(folder / "results" / "siim_silver-demo")
-    explorer_data.write(
-        folder / "results" / "phantom-demo" / "exp4" / "seed0" / "explorer-data.js",
-        explorer_data.bundle(*maps(), (0.5, 64), records_made.LABEL),
-    )
+    for name, size in (("exp4", 128), ("exp2", 64)):
+        explorer_data.write(
+            folder / "results" / "phantom-demo" / name / "seed0" / "explorer-data.js",
+            explorer_data.bundle(*maps(size=size), (0.5, 64), f"{records_made.LABEL}, {name}"),
+        )
 
 
 def change(folder: Path) -> None:

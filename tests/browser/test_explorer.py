@@ -1,6 +1,7 @@
 """The explorer in a browser shows what the library's sweep counts, by mouse or keyboard."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def swept(sample, bundle):
 
 @pytest.fixture(scope="module")
 def bundle(site):
-    script = (site / "_static" / "explorer-data.js").read_text()
+    script = (site / "_static" / "explorer-data-exp4.js").read_text()
     return json.loads(script.removeprefix("window.pneumoBundle = ").rstrip(";\n"))
 
 
@@ -83,6 +84,22 @@ def test_paints_what_the_library_keeps(page, sample, bundle):
     assert blue.any()
 
 
+def test_another_pipeline_can_be_chosen(page, site):
+    choice = page.locator("#explorer-root [data-is=pipeline]")
+    assert choice.input_value() == "exp4" and choice.locator("option").all_inner_texts() == ["exp2", "exp4"]
+    choice.select_option("exp2")
+    page.wait_for_function(
+        "() => document.querySelector('#explorer-root [data-is=label]')?.textContent.includes('exp2')"
+    )
+    assert page.locator("#explorer-root [data-is=picture]").get_attribute("width") == "64"
+    # R-TH in pixels of this size and of the common grid: 64 times as many.
+    _set(page, 0, 300, 1)
+    own, grid = re.fullmatch(r"(\d+) pixels \((\d+) at 512 x 512\)", _shown(page, "rth-value")).groups()
+    assert int(grid) == 64 * int(own)
+    page.goto((site / ADDRESS).as_uri(), wait_until="load")
+    assert choice.input_value() == "exp4"
+
+
 def test_works_with_the_keyboard(page, bundle):
     _set(page, 0, 300, 1)
     page.locator("#explorer-root [data-is=bth]").focus()
@@ -90,7 +107,7 @@ def test_works_with_the_keyboard(page, bundle):
     assert _shown(page, "bth-value") == f"{bundle['thresholds'][301]:.3f}"
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowRight")
-    assert _shown(page, "rth-value") == f"{bundle['removal'][2]} pixels"
+    assert _shown(page, "rth-value").startswith(f"{bundle['removal'][2]} pixels (")
     before = page.url
     page.locator("#explorer-root [data-is=images] input").first.focus()
     page.keyboard.press("ArrowRight")
@@ -106,4 +123,4 @@ def test_jumps_to_the_chosen_and_the_decks_pair(page, bundle):
 
 
 def test_is_small(site):
-    assert sum((site / "_static" / name).stat().st_size for name in ("explorer.js", "explorer-data.js")) < 3e6
+    assert sum((site / "_static" / name).stat().st_size for name in ("explorer.js", "explorer-data-exp4.js")) < 3e6

@@ -165,17 +165,20 @@ def _galleries(folder: Path, sets: dict) -> None:
 
 
 def _explorer(book: Path, sets: dict) -> None:
-    """The explorer's data: those of the best run that has any."""
-    script = book / "generated" / "static" / "explorer-data.js"
-    found = [record for records in sets.values() for record in records if (record.folder / script.name).is_file()]
-    if found:
-        update(script, (record_files.best(found).folder / script.name).read_text(encoding="utf-8"))
-    else:
-        script.unlink(missing_ok=True)
-    page_part = (book / "sweep" / "explorer.html.inc").read_text(encoding="utf-8")
-    there = f"```{{raw}} html\n{page_part}```\n" if script.is_file() else blocks.NOTHING
-    script.parent.mkdir(parents=True, exist_ok=True)
-    update(book / "generated" / "explorer.md", there)
+    """The explorer's data, one run of each pipeline that has any, and its page, which lists the best pipeline first."""
+    folder = book / "generated" / "static"
+    folder.mkdir(parents=True, exist_ok=True)
+    have = [one for found in sets.values() for one in found if (one.folder / record_files.EXPLORER).is_file()]
+    shown = {name: seeds[0] for name, seeds in record_files.by_pipeline(have).items()}
+    first = [record_files.best(have).name] if have else []
+    scripts = {name: folder / f"explorer-data-{name}.js" for name in shown}
+    for old in set(folder.glob("explorer-data*.js")) - set(scripts.values()):
+        old.unlink()
+    for name, script in scripts.items():
+        update(script, (shown[name].folder / record_files.EXPLORER).read_text(encoding="utf-8"))
+    names = json.dumps([*first, *sorted(set(shown) - set(first))])
+    page_part = (book / "sweep" / "explorer.html.inc").read_text(encoding="utf-8").replace("{{ pipelines }}", names)
+    update(book / "generated" / "explorer.md", f"```{{raw}} html\n{page_part}```\n" if have else blocks.NOTHING)
 
 
 def _figures(folder: Path, sets: dict, silver_sets: dict, claims: Analysis) -> None:
