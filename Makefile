@@ -23,7 +23,7 @@ QUIET := --quiet host reason
 SNAKEMAKE := $(BIN)/python -m pneumo_lib.locks .snakemake/make.lock $(BIN)/python -m snakemake --nolock
 
 .DEFAULT_GOAL := help
-.PHONY: help install book runs study graph test lint links notebooks results think clean
+.PHONY: help install book pages runs study graph test lint links notebooks results think clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
@@ -45,6 +45,9 @@ book: .venv/installed  ## write the phantom, run exp1..exp5 and build the book
 	$(SNAKEMAKE) book $(OPTIONS) $(QUIET)
 	@echo; echo "The book is in book/_build/html/index.html. Open it with a browser, or serve it:"
 	@echo "  $(BIN)/python -m http.server --directory book/_build/html 8000    then http://localhost:8000"
+
+pages: .venv/installed  ## build the book from the committed records, running nothing (two minutes)
+	$(BIN)/jupyter-book build . --path-output book -W --keep-going -q
 
 runs: .venv/installed  ## run exp1..exp5 without the book, e.g. make runs DATA=/data/siim PROFILE=paper
 	$(SNAKEMAKE) runs $(OPTIONS) $(QUIET)
