@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from pneumo_lib import atomic, paths
-from pneumo_lib.data import preprocessing, siim, splits
-from pneumo_lib.data.preprocessing import Preprocessed
+from pneumo_lib.data import array_store, preprocessing, siim, splits
+from pneumo_lib.data.array_store import Preprocessed
 from pneumo_lib.errors import ParameterError, SplitError
 from pneumo_lib.profiles import Profile
 
@@ -143,7 +143,7 @@ class Dataset:
         """Arrays at several sizes, every file decoded once. Those that are there serve without the X-rays, too."""
         folders = {size: self.folder / str(size) for size in sizes}
         if self._without_files:
-            return {size: preprocessing.load(folder) for size, folder in folders.items()}
+            return {size: array_store.load(folder) for size, folder in folders.items()}
         return preprocessing.prepare_sizes(self._found, folders, on_error=self.on_error)
 
     def prepare(self) -> pd.DataFrame:
@@ -228,7 +228,7 @@ def _write_labels(path: Path, index: pd.DataFrame) -> None:
 
 def _read_labels(path: Path) -> pd.DataFrame:
     """The index as `siim.load_index` gives it, with empty paths."""
-    types = preprocessing.COLUMNS | {"rle": "str"}
+    types = array_store.COLUMNS | {"rle": "str"}
     table = pd.read_csv(
         path, dtype=types, keep_default_na=False, na_values={name: [""] for name in types if name != "rle"}
     )

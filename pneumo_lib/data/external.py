@@ -11,8 +11,8 @@ import pandas as pd
 
 from pneumo_lib import paths
 from pneumo_lib.data import dataset, preprocessing, siim
+from pneumo_lib.data.array_store import Preprocessed
 from pneumo_lib.data.dataset import Dataset
-from pneumo_lib.data.preprocessing import Preprocessed
 from pneumo_lib.errors import ParameterError
 
 RULE = "external"

@@ -1,11 +1,11 @@
 """Images and masks decoded, resized and kept as memory-mapped arrays at the sizes that training and evaluation use."""
 
 import contextlib
+import shutil
 import sys
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -15,8 +15,18 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from pneumo_lib import atomic, challenge
-from pneumo_lib.data import array_store, radiographs, siim
-from pneumo_lib.data.array_store import ARRAYS, MANIFEST, Store, check_array, open_array, other_origin, read_manifest
+from pneumo_lib.data import radiographs, siim
+from pneumo_lib.data.array_store import (
+    ArrayFile,
+    Preprocessed,
+    crc_of,
+    describe_origin,
+    index_csv,
+    load,
+    origin_words,
+    read_manifest,
+    write_index,
+)
 from pneumo_lib.errors import PneumoError, PreprocessingError
 from pneumo_lib.hardware import usable_cores
 
@@ -63,35 +73,91 @@ def resize_mask(mask: np.ndarray, size: int, rule: str = "area") -> np.ndarray:
 
 
 CHUNK = 64
-"""Images that are decoded, written and journalled together: 32 MB at 512 px."""
+"""Images that are decoded ahead while others are written: 32 MB at 512 px."""
 
 
-def fill_arrays(
-    index: pd.DataFrame, stores: dict[int, Store], workers: int, on_error: str, progress: bool, mask_rule: str
+def _fill(
+    index: pd.DataFrame, folders: dict[int, Path], made_from: dict, workers: int, on_error: str, progress: bool
 ) -> None:
-    if not stores:
-        return
+    """Decodes every file once and writes the arrays of all sizes, each into its folder, which is complete afterwards."""
     rows = list(index.itertuples())
+    _check_space(folders, len(rows))
+    files: dict[int, tuple[ArrayFile, ArrayFile]] = {}
+    try:
+        with contextlib.ExitStack() as open_files:
+            for size, at in folders.items():
+                images, masks = (ArrayFile(at / f"{name}.npy", size) for name in ("images", "masks"))
+                files[size] = (images, masks)
+                open_files.callback(images.close)
+                open_files.callback(masks.close)
+            skipped = _decode_all(rows, files, made_from["mask_rule"], workers, on_error, progress)
+            for size, pair in files.items():
+                if not pair[0].rows:
+                    raise PreprocessingError(
+                        f"{folders[size]}: none of the {len(rows)} files can be read, {skipped[0][1]}"
+                    )
+                for file in pair:
+                    file.finish()
+    except OSError as error:
+        what = "the disk is full" if error.errno in atomic.NO_ROOM else f"it cannot be written ({error.strerror})"
+        places = " and ".join(map(str, folders.values()))
+        raise PreprocessingError(f"{places}: {what}; mend that and run again.") from error
+    for size, (images, masks) in files.items():
+        about = {"rows": images.rows, "images": images.crc, "masks": masks.crc, "skipped": skipped}
+        write_index(folders[size], {"origin": made_from | {"size": size}} | about, index)
+
+
+def _check_space(folders: dict[int, Path], n_images: int) -> None:
+    """
+    Raises:
+        PreprocessingError: the disk has no room for so many images and masks.
+    """
+    need = sum(2 * n_images * size**2 for size in folders)
+    folder = next(iter(folders.values()))
+    free = shutil.disk_usage(folder).free
+    if free < need:
+        raise PreprocessingError(
+            f"{folder}: needs {need / 1e9:.2f} GB, but the disk has {free / 1e9:.2f} GB left; free some, or name a folder "
+            "on another disk."
+        )
+
+
+def _decode_all(
+    rows: list,
+    files: dict[int, tuple[ArrayFile, ArrayFile]],
+    mask_rule: str,
+    workers: int,
+    on_error: str,
+    progress: bool,
+) -> list[list[str]]:
+    """Appends every image and mask to the files of its sizes; [image_id, error] of those that cannot be read."""
     chunks = [rows[first : first + CHUNK] for first in range(0, len(rows), CHUNK)]
-    done = min(len(store.chunks) for store in stores.values())
-    for store in stores.values():
-        store.check_space(len(rows) - len(store.chunks) * CHUNK)
+    unreadable: list[list[str]] = []
     # tqdm's None: a bar in a terminal only, so that no frame of it ends up in a rendered page.
-    bar = tqdm(total=len(rows), initial=min(done * CHUNK, len(rows)), unit="image", disable=None if progress else True)
+    bar = tqdm(total=len(rows), unit="image", disable=None if progress else True)
     with bar, ThreadPoolExecutor(workers) as pool:
-        ahead = _submit(pool, chunks, done, list(stores), mask_rule)
-        for number in range(done, len(chunks)):
-            futures, ahead = ahead, _submit(pool, chunks, number + 1, list(stores), mask_rule)
+        ahead = _submit(pool, chunks, 0, list(files), mask_rule)
+        for number in range(len(chunks)):
+            futures, ahead = ahead, _submit(pool, chunks, number + 1, list(files), mask_rule)
             try:
-                kept, unreadable = _results(chunks[number], futures)
-                if unreadable and on_error == "stop":
-                    rest = [row for chunk in chunks[number + 1 :] for row in chunk]
-                    raise _all_unreadable(unreadable + _unreadable(pool, rest), len(rows))
-                _append(stores, number, kept, unreadable)
+                for row, future in zip(chunks[number], futures, strict=True):
+                    try:
+                        decoded = future.result()
+                    except PneumoError as error:
+                        unreadable.append([row.image_id, str(error)])
+                        continue
+                    # After a file that stops it, the rest is only tried, so that all bad files are named at once.
+                    if not unreadable or on_error == "skip":
+                        for size, arrays in decoded.items():
+                            for file, array in zip(files[size], arrays, strict=True):
+                                file.append(array)
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
             bar.update(len(chunks[number]))
+    if unreadable and on_error == "stop":
+        raise _all_unreadable(unreadable, len(rows))
+    return unreadable
 
 
 def _submit(pool: ThreadPoolExecutor, chunks: list, number: int, sizes: list[int], mask_rule: str) -> list:
@@ -111,30 +177,6 @@ def _decode(row, sizes: list[int], mask_rule: str) -> dict[int, tuple[np.ndarray
     }
 
 
-def _results(rows: list, futures: list) -> tuple[list, list[list[str]]]:
-    """What was decoded, and [image_id, error] of what could not be."""
-    kept, unreadable = [], []
-    for row, future in zip(rows, futures, strict=True):
-        try:
-            kept.append(future.result())
-        except PneumoError as error:
-            unreadable.append([row.image_id, str(error)])
-    return kept, unreadable
-
-
-def _unreadable(pool: ThreadPoolExecutor, rows: list) -> list[list[str]]:
-    """[image_id, error] of the files that cannot be decoded; nothing is kept."""
-
-    def problem(row) -> list[str] | None:
-        try:
-            _decode(row, [], "area")
-        except PneumoError as error:
-            return [row.image_id, str(error)]
-        return None
-
-    return [found for found in pool.map(problem, rows) if found]
-
-
 NAMED = 20
 """Unreadable files that a message names; of more, the number."""
 
@@ -146,47 +188,6 @@ def _all_unreadable(unreadable: list[list[str]], n_files: int) -> PreprocessingE
         f"{len(errors)} of {n_files} files cannot be read; mend them, or leave them out with on_error=skip:\n"
         + "\n".join(errors[:NAMED] + more)
     )
-
-
-def _append(stores: dict[int, Store], number: int, kept: list, skipped: list[list[str]]) -> None:
-    for size, store in stores.items():
-        if len(store.chunks) == number:  # a store that is further on than another has this chunk already
-            images, masks = np.empty((2, len(kept), size, size), np.uint8)
-            for position, sizes in enumerate(kept):
-                images[position], masks[position] = sizes[size]
-            store.append(images, masks, skipped)
-
-
-COLUMNS = {
-    "image_id": "str",
-    "labelled": "bool",
-    "positive": "boolean",
-    "mask_area_px": "Int64",
-    "patient_id": "string",
-    "sex": "string",
-    "age_years": "float64",
-    "view": "string",
-    "pixel_spacing_mm": "float64",
-}
-
-
-@dataclass(frozen=True)
-class Preprocessed:
-    """Arrays of a data set at one size.
-
-    Attributes:
-        images: uint8 0..255 (N, size, size), air dark, read-only memory map.
-        masks: uint8 0/1 (N, size, size), read-only memory map; all 0 for negative and unlabelled images.
-        index: N rows in the same order: the columns of `siim.load_index` without `path` and `rle`.
-        skipped: `image_id`, `error` of the files that `on_error="skip"` left out.
-    """
-
-    images: np.ndarray
-    masks: np.ndarray
-    index: pd.DataFrame
-    skipped: pd.DataFrame
-    size: int
-    folder: Path
 
 
 def prepare(
@@ -227,55 +228,19 @@ def prepare_sizes(
 ) -> dict[int, Preprocessed]:
     """As `prepare` for several sizes, each in its own folder, decoding every file once: {256: "a", 512: "b"}."""
     _check_arguments(index, folders, workers, on_error, mask_rule)
-    folders = {size: Path(folder).absolute() for size, folder in folders.items()}
-    made_from = array_store.describe_origin(index, mask_rule)
-    missing = [size for size in folders if not _is_done(folders[size], made_from | {"size": size}, index, on_error)]
-    if missing:
-        with _locked([folders[size] for size in missing], progress):
+    places = {size: Path(folder).absolute() for size, folder in folders.items()}
+    made_from = describe_origin(index, mask_rule)
+
+    def missing(update: bool = False) -> dict[int, Path]:
+        done = {size: _is_done(at, made_from | {"size": size}, index, on_error, update) for size, at in places.items()}
+        return {size: at for size, at in places.items() if not done[size]}
+
+    if wanted := missing():
+        with _locked(list(wanted.values()), progress):
             # Another process may have finished them in the meantime, or only their tables are out of date.
-            missing = [
-                size
-                for size in missing
-                if not _is_done(folders[size], made_from | {"size": size}, index, on_error, update=True)
-            ]
-            stores = {
-                size: Store(folders[size], size, made_from | {"size": size}, on_error == "skip") for size in missing
-            }
-            fill_arrays(index, stores, workers or usable_cores(), on_error, progress, mask_rule)
-            for store in stores.values():
-                _finish(store, index)
-    return {size: load(folder) for size, folder in folders.items()}
-
-
-def load(folder: str | Path, check: bool = True) -> Preprocessed:
-    """The arrays that `prepare` made in `folder`.
-
-    Args:
-        check: compare the arrays with their checksums; once in a process, and about a second for every 2 GB.
-
-    Raises:
-        PreprocessingError: not there, unfinished, or damaged.
-    """
-    folder = Path(folder).absolute()
-    manifest = read_manifest(folder)
-    if manifest is None:
-        raise PreprocessingError(f"{folder} holds no finished arrays; run prepare on it (again).")
-    if _crc(folder / "index.csv") != manifest["index"]:
-        raise PreprocessingError(
-            f"{folder / 'index.csv'} is missing or damaged; delete the folder and prepare it again."
-        )
-    size, n_rows = manifest["origin"]["size"], sum(chunk["rows"] for chunk in manifest["chunks"])
-    index = pd.read_csv(folder / "index.csv", dtype=COLUMNS, keep_default_na=False, na_values=[""])
-    arrays = []
-    for name in ARRAYS:
-        path = folder / f"{name}.npy"
-        array = open_array(path, (n_rows, size, size))
-        if check:
-            state = path.stat()
-            check_array(path, (state.st_size, state.st_mtime_ns))
-        arrays.append(array)
-    skipped = [pair for chunk in manifest["chunks"] for pair in chunk["skipped"]]
-    return Preprocessed(*arrays, index, pd.DataFrame(skipped, columns=["image_id", "error"]), size, folder)
+            if wanted := missing(update=True):
+                _fill(index, wanted, made_from, workers or usable_cores(), on_error, progress)
+    return {size: load(folder) for size, folder in places.items()}
 
 
 def _check_arguments(index: pd.DataFrame, folders: dict, workers: int | None, on_error: str, mask_rule: str) -> None:
@@ -303,47 +268,24 @@ def _is_done(folder: Path, made_from: dict, index: pd.DataFrame, on_error: str, 
     manifest = read_manifest(folder)
     if manifest is None:
         return False
-    if not array_store.same_origin(manifest["origin"], made_from):
-        raise other_origin(folder, manifest["origin"], made_from)
-    skipped = [pair for chunk in manifest["chunks"] for pair in chunk["skipped"]]
+    there = manifest["origin"]
+    # A copy of the data elsewhere is the same data.
+    if there | {"source": ""} != made_from | {"source": ""}:
+        raise PreprocessingError(
+            f"{folder} holds arrays made from {origin_words(there)}, not from {origin_words(made_from)}; delete that folder "
+            "or name another."
+        )
+    skipped = manifest["skipped"]
     if skipped and on_error == "stop":
         raise PreprocessingError(
             f"{folder} was prepared without {len(skipped)} bad files, the first {skipped[0][0]} ({skipped[0][1]}); "
             "mend them and delete the folder, or go on without them: on_error=skip."
         )
-    if not zlib.crc32(_index_csv(index, skipped)) == manifest["index"] == _crc(folder / "index.csv"):
+    if not zlib.crc32(index_csv(index, skipped)) == manifest["index"] == crc_of(folder / "index.csv"):
         if not update:
             return False
-        _write_index(folder, manifest, index, skipped)
+        write_index(folder, manifest, index)
     return True
-
-
-def _finish(store: Store, index: pd.DataFrame) -> None:
-    if not store.rows:
-        raise PreprocessingError(
-            f"{store.folder}: none of the {len(index)} files can be read, {store.chunks[0]['skipped'][0][1]}"
-        )
-    skipped = [pair for chunk in store.chunks for pair in chunk["skipped"]]
-    content = _index_csv(index, skipped)
-    with atomic.replacing(store.folder / "index.csv") as temporary:
-        temporary.write_bytes(content)
-    store.finish({"origin": store.origin, "index": zlib.crc32(content), "chunks": store.chunks})
-
-
-def _write_index(folder: Path, manifest: dict, index: pd.DataFrame, skipped: list[list[str]]) -> None:
-    content = _index_csv(index, skipped)
-    with atomic.replacing(folder / "index.csv") as temporary:
-        temporary.write_bytes(content)
-    atomic.write_json(folder / MANIFEST, manifest | {"index": zlib.crc32(content)})
-
-
-def _index_csv(index: pd.DataFrame, skipped: list[list[str]]) -> bytes:
-    kept = index[~index.image_id.isin([image_id for image_id, _ in skipped])]
-    return kept.reindex(columns=list(COLUMNS)).to_csv(index=False).encode()
-
-
-def _crc(path: Path) -> int | None:
-    return zlib.crc32(path.read_bytes()) if path.is_file() else None
 
 
 @contextlib.contextmanager

@@ -16,8 +16,8 @@ from filelock import FileLock, Timeout
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pneumo_lib.data import preprocessing, radiographs, siim
-from pneumo_lib.data.array_store import Store
+from pneumo_lib.data import array_store, preprocessing, radiographs, siim
+from pneumo_lib.data.array_store import ArrayFile
 from pneumo_lib.data.preprocessing import resize_image, resize_mask
 from pneumo_lib.errors import PreprocessingError
 
@@ -107,7 +107,7 @@ def test_complete_folders_are_not_decoded_again(index, tmp_path, monkeypatch):
     again = preprocessing.prepare(index, tmp_path / "a", 32)
     assert np.array_equal(first.images, again.images)
     assert contents(tmp_path / "a") == before
-    assert preprocessing.load(tmp_path / "a").index.equals(again.index)
+    assert array_store.load(tmp_path / "a").index.equals(again.index)
 
 
 def test_a_copy_of_the_data_elsewhere_is_the_same_source(copy, index, tmp_path):
@@ -146,7 +146,7 @@ def test_patients_that_become_known_later_come_in_without_decoding(index, tmp_pa
     monkeypatch.setattr(radiographs, "read_image", lambda path: pytest.fail("decoded again"))
     index["patient_id"] = pd.array(["7"] * 6, dtype="string")
     assert preprocessing.prepare(index, tmp_path / "a", 32).index.patient_id.tolist() == ["7"] * 6
-    assert preprocessing.load(tmp_path / "a").index.patient_id.tolist() == ["7"] * 6
+    assert array_store.load(tmp_path / "a").index.patient_id.tolist() == ["7"] * 6
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_all_bad_files_are_named_at_once(index, tmp_path, monkeypatch):
     with pytest.raises(PreprocessingError, match=r"1\.2\.1\.dcm.*\n\.\.\. and 1 more"):
         preprocessing.prepare(index, tmp_path / "a", 32)
     with pytest.raises(PreprocessingError, match="no finished arrays"):
-        preprocessing.load(tmp_path / "a")
+        array_store.load(tmp_path / "a")
 
 
 @pytest.mark.usefixtures("small_chunks")
@@ -218,87 +218,57 @@ def test_nothing_but_bad_files(index, tmp_path):
 # --- interrupted -------------------------------------------------------------------------------------------------
 
 
-def stop_after(monkeypatch, chunks: int) -> None:
-    """Interrupts before chunk number `chunks` is written."""
-    append = Store.append
+def stop_after(monkeypatch, images: int) -> None:
+    """An interrupt once so many images have been written."""
+    append = ArrayFile.append
 
-    def interrupted(self, *arguments):
-        if len(self.chunks) == chunks:
+    def interrupted(self, image):
+        if self.rows == images:
             raise KeyboardInterrupt
-        append(self, *arguments)
+        append(self, image)
 
-    monkeypatch.setattr(Store, "append", interrupted)
+    monkeypatch.setattr(ArrayFile, "append", interrupted)
 
 
 @pytest.mark.usefixtures("small_chunks")
-@pytest.mark.parametrize("done", [0, 1, 2])
-@pytest.mark.parametrize("left", ["clean", "half a chunk", "half a line", "a damaged chunk", "no journal"])
-def test_carried_on_to_the_same_bytes(index, tmp_path, monkeypatch, done, left):
+@pytest.mark.parametrize("done", [0, 1, 4])
+@pytest.mark.parametrize("left", ["clean", "half an image", "nothing"])
+def test_begun_anew_to_the_same_bytes(index, tmp_path, monkeypatch, done, left):
     preprocessing.prepare(index, tmp_path / "whole", 32)
     folder = tmp_path / "a"
     with monkeypatch.context() as patch:
         stop_after(patch, done)
         with pytest.raises(KeyboardInterrupt):
             preprocessing.prepare(index, folder, 32)
-    if left == "half a chunk":
+    with pytest.raises(PreprocessingError, match="no finished arrays"):
+        array_store.load(folder)
+    if left == "half an image":
         with (folder / "images.npy").open("ab") as file:
             file.write(b"x" * 700)
-    elif left == "half a line":
-        with (folder / "journal.jsonl").open("a") as file:
-            file.write('{"rows": 2, "ima')
-    elif left == "a damaged chunk":
-        content = bytearray((folder / "masks.npy").read_bytes())
-        content[-1:] = b"\x07"
-        (folder / "masks.npy").write_bytes(content)
-    elif left == "no journal":
-        (folder / "journal.jsonl").unlink()
+    elif left == "nothing":
+        (folder / "images.npy").unlink()
     preprocessing.prepare(index, folder, 32)
     assert contents(folder) == contents(tmp_path / "whole")
 
 
 @pytest.mark.usefixtures("small_chunks")
-def test_what_is_whole_is_not_decoded_again(index, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        stop_after(patch, 2)
-        with pytest.raises(KeyboardInterrupt):
-            preprocessing.prepare(index, tmp_path / "a", 32)
-    decoded = []
-    read = radiographs.read_image
-    monkeypatch.setattr(radiographs, "read_image", lambda path: decoded.append(path) or read(path))
-    preprocessing.prepare(index, tmp_path / "a", 32)
-    assert sorted(decoded) == index.path[4:].tolist()
-
-
-@pytest.mark.usefixtures("small_chunks")
-def test_one_size_may_be_further_on_than_the_other(index, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        stop_after(patch, 2)
-        with pytest.raises(KeyboardInterrupt):
-            preprocessing.prepare(index, tmp_path / "64", 64)
-    preprocessing.prepare_sizes(index, {32: tmp_path / "32", 64: tmp_path / "64"})
-    preprocessing.prepare(index, tmp_path / "whole", 64)
-    assert contents(tmp_path / "64") == contents(tmp_path / "whole")
-
-
-@pytest.mark.usefixtures("small_chunks")
-def test_an_unfinished_folder_of_another_source_is_refused(index, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        stop_after(patch, 1)
-        with pytest.raises(KeyboardInterrupt):
-            preprocessing.prepare(index, tmp_path / "a", 32)
-    with pytest.raises(PreprocessingError, match="not from"):
-        preprocessing.prepare(change_mask(index), tmp_path / "a", 32)
+def test_a_size_that_is_complete_is_not_made_again(index, tmp_path):
+    preprocessing.prepare(index, tmp_path / "64", 64)
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "64").iterdir()}
+    both = preprocessing.prepare_sizes(index, {32: tmp_path / "32", 64: tmp_path / "64"})
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "64").iterdir()} == before
+    assert len(both[32].images) == len(both[64].images) == 6
 
 
 SLOW = """
 import sys, time
 from pneumo_lib.data import array_store, preprocessing, siim
 preprocessing.CHUNK = 1
-append = array_store.Store.append
-def slow(self, *arguments):
+append = array_store.ArrayFile.append
+def slow(self, image):
     time.sleep(0.05)
-    append(self, *arguments)
-array_store.Store.append = slow
+    append(self, image)
+array_store.ArrayFile.append = slow
 preprocessing.prepare(siim.load_index(sys.argv[1]), sys.argv[2], 64, progress=False)
 """
 
@@ -307,19 +277,19 @@ def start(copy, folder) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-c", SLOW, str(copy), str(folder)], stderr=subprocess.PIPE)
 
 
-def test_killed_again_and_again_ends_in_the_same_bytes(copy, index, tmp_path, monkeypatch):
-    monkeypatch.setattr(preprocessing, "CHUNK", 1)
+def test_killed_again_and_again_ends_in_the_same_bytes(copy, index, tmp_path):
     preprocessing.prepare(index, tmp_path / "whole", 64)
-    journal = tmp_path / "a" / "journal.jsonl"
-    for lines in (1, 3, 5):
+    images = tmp_path / "a" / "images.npy"
+    for _ in range(2):
+        images.unlink(missing_ok=True)
         process = start(copy, tmp_path / "a")
         until = time.monotonic() + 30
-        while time.monotonic() < until and not (journal.is_file() and journal.read_text().count("\n") >= lines):
+        while time.monotonic() < until and not images.is_file():
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         process.wait()
         process.stderr.close()
-        assert not (tmp_path / "a" / "prepared.json").exists()
+        assert images.is_file() and not (tmp_path / "a" / "prepared.json").exists()
     preprocessing.prepare(index, tmp_path / "a", 64)
     assert contents(tmp_path / "a") == contents(tmp_path / "whole")
 
@@ -340,26 +310,19 @@ def test_two_processes_at_once(copy, index, tmp_path, monkeypatch):
 def test_a_disk_that_is_too_small_is_noticed_before_the_work(index, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=10_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(PreprocessingError, match=r"needs 0\.00 GB more, but the disk has 0\.00 GB left"):
+    with pytest.raises(PreprocessingError, match=r"needs 0\.00 GB, but the disk has 0\.00 GB left"):
         preprocessing.prepare(index, tmp_path / "a", 32)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full, a disk that is always full")
-def test_a_disk_that_runs_full(index, tmp_path, monkeypatch):
-    monkeypatch.setattr(Store, "_cut_back", lambda self: None)
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "images.npy").symlink_to("/dev/full")
-    with pytest.raises(PreprocessingError, match="the disk is full after 0 images"):
-        preprocessing.prepare(index, tmp_path / "a", 32)
-
-
-def test_full_disk_while_opening(index, tmp_path, monkeypatch):
-    def full(self):
+@pytest.mark.parametrize("when", ["open", "append", "finish"])
+def test_a_disk_that_runs_full(index, tmp_path, monkeypatch, when):
+    def full(self, *arguments):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(Store, "_cut_back", full)
-    with pytest.raises(PreprocessingError, match="disk is full"):
+    monkeypatch.setattr(ArrayFile, {"open": "__init__"}.get(when, when), full)
+    with pytest.raises(PreprocessingError, match="the disk is full; mend that and run again"):
         preprocessing.prepare(index, tmp_path / "a", 32)
+    assert not (tmp_path / "a" / "prepared.json").exists()
 
 
 def test_a_folder_that_cannot_be_made(index, tmp_path):
@@ -382,7 +345,7 @@ def test_damage_is_noticed_and_named(index, tmp_path, name, damage):
     if damage == "gone":
         path.unlink()
     with pytest.raises(PreprocessingError, match=rf"{name}\.npy.*prepare it again"):
-        preprocessing.load(tmp_path / "a")
+        array_store.load(tmp_path / "a")
 
 
 def test_damage_can_be_overlooked_when_asked(index, tmp_path):
@@ -390,7 +353,7 @@ def test_damage_can_be_overlooked_when_asked(index, tmp_path):
     content = bytearray((tmp_path / "a" / "images.npy").read_bytes())
     content[-5] ^= 1
     (tmp_path / "a" / "images.npy").write_bytes(content)
-    assert len(preprocessing.load(tmp_path / "a", check=False).images) == 6
+    assert len(array_store.load(tmp_path / "a", check=False).images) == 6
 
 
 def test_a_damaged_table_is_noticed_and_mended_by_prepare(index, tmp_path):
@@ -399,7 +362,7 @@ def test_a_damaged_table_is_noticed_and_mended_by_prepare(index, tmp_path):
     whole = table.read_bytes()
     table.write_bytes(whole.replace(b"38.0", b"83.0"))
     with pytest.raises(PreprocessingError, match=r"index\.csv"):
-        preprocessing.load(tmp_path / "a")
+        array_store.load(tmp_path / "a")
     preprocessing.prepare(index, tmp_path / "a", 32)
     assert table.read_bytes() == whole
 
@@ -408,7 +371,7 @@ def test_a_damaged_manifest(index, tmp_path):
     preprocessing.prepare(index, tmp_path / "a", 32)
     (tmp_path / "a" / "prepared.json").write_text("{")
     with pytest.raises(PreprocessingError, match=r"prepared\.json is damaged"):
-        preprocessing.load(tmp_path / "a")
+        array_store.load(tmp_path / "a")
 
 
 def test_the_manifest_is_plain_json(index, tmp_path):
@@ -474,29 +437,6 @@ def test_image_and_mask_stay_aligned_when_stretched():
 # --- what a crash or another disk leaves --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("left", [b"\0\0\0\n", b"5\n", b'{"half": \n', b""])
-def test_a_journal_that_a_crash_damaged_is_begun_anew(index, tmp_path, left):
-    whole = contents(preprocessing.prepare(index, tmp_path / "a", 32).folder)
-    (tmp_path / "a" / "prepared.json").unlink()
-    (tmp_path / "a" / "journal.jsonl").write_bytes(left)
-    assert contents(preprocessing.prepare(index, tmp_path / "a", 32).folder) == whole
-
-
-def test_damage_further_down_the_journal_keeps_what_is_before_it(index, tmp_path, small_chunks, monkeypatch):
-    whole = contents(preprocessing.prepare(index, tmp_path / "a", 32).folder)
-    manifest = json.loads(whole["prepared.json"])
-    (tmp_path / "a" / "prepared.json").unlink()
-    lines = [json.dumps(one) for one in (manifest["origin"], manifest["chunks"][0])]
-    (tmp_path / "a" / "journal.jsonl").write_text("\n".join(lines) + "\n\0\0\n")
-    decoded = []
-    original = preprocessing._decode
-    monkeypatch.setattr(
-        preprocessing, "_decode", lambda row, *rest: decoded.append(row.image_id) or original(row, *rest)
-    )
-    assert contents(preprocessing.prepare(index, tmp_path / "a", 32).folder) == whole
-    assert sorted(decoded) == ["1.2.2", "1.2.3", "1.2.4", "1.2.5"]
-
-
 @pytest.mark.parametrize("text", ["{}", "5", "null"])
 def test_a_manifest_that_is_json_but_none(index, tmp_path, text):
     preprocessing.prepare(index, tmp_path / "a", 32)
@@ -507,7 +447,7 @@ def test_a_manifest_that_is_json_but_none(index, tmp_path, text):
 
 def test_a_table_is_brought_up_to_date_under_the_lock(index, tmp_path, monkeypatch):
     preprocessing.prepare(index, tmp_path / "a", 32)
-    write, locked = preprocessing._write_index, []
+    write, locked = preprocessing.write_index, []
 
     def watched(folder, *rest):
         with pytest.raises(Timeout):
@@ -515,7 +455,7 @@ def test_a_table_is_brought_up_to_date_under_the_lock(index, tmp_path, monkeypat
         locked.append(folder)
         write(folder, *rest)
 
-    monkeypatch.setattr(preprocessing, "_write_index", watched)
+    monkeypatch.setattr(preprocessing, "write_index", watched)
     made = preprocessing.prepare(index.assign(patient_id="p"), tmp_path / "a", 32)
     assert locked and (made.index.patient_id == "p").all()
 
