@@ -20,8 +20,9 @@ def assign_groups(
 ) -> np.ndarray:
     """Part number of each image, all images of a group in one part.
 
-    Greedy, as scikit-learn's `StratifiedGroupKFold`: groups in falling size go where they bring the counts (images,
-    positives, positives in each quarter of mask area) nearest to their targets. Every part gets a positive image where
+    Greedy, as scikit-learn's `StratifiedGroupKFold`, which cannot serve: its parts are of equal size, and it balances one
+    label. Here groups in falling size go where they bring the counts (images, positives, positives in each quarter of mask
+    area) nearest to their targets. Every part gets a positive image where
     there are as many groups with one as parts.
 
     **Shape**: groups int (N,) numbered from 0; areas int (N,), 0 for negatives; shares sum to 1; returns int (N,).
