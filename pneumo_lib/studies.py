@@ -106,6 +106,10 @@ def _large_only(base: Experiment) -> dict:
     return {"stages": (_with(large, epochs=_epochs(base, large, base.stages), rate=1.0),)}
 
 
+def _large_only_faster(factor: float) -> Override:
+    return lambda base: _large_only(base) | {"learning_rate": base.learning_rate * factor}
+
+
 def _large_all_epochs(base: Experiment) -> dict:
     return {"stages": (_with(base.stages[-1], epochs=sum(stage.epochs for stage in base.stages), rate=1.0),)}
 
@@ -188,6 +192,24 @@ _STUDIES = [
                 ("dsc", "auroc"),
             ),
             *_pairs([("A", "C", _FASTER), ("A", "F", _FASTER), ("F", "B", _FASTER)], ("area", "reach")),
+        ),
+    ),
+    Study(
+        name="rate",
+        title="A learning rate chosen for one stage",
+        claim="None; a control of the study above, whose learning rate was chosen for two stages alone.",
+        hypothesis="Two stages score higher than one stage at A's compute, whatever rate the one stage is given.",
+        arms=(
+            Arm("two-stages", "64 → 128 px, the base", _base),
+            Arm("one-stage-2x", "128 px only, A's compute, twice the learning rate", _large_only_faster(2)),
+            Arm("one-stage-5x", "128 px only, A's compute, 5 times the learning rate", _large_only_faster(5)),
+        ),
+        comparisons=_pairs(
+            [
+                ("two-stages", "one-stage-2x", "Is two-stage training better than one stage at twice the rate?"),
+                ("two-stages", "one-stage-5x", "Is two-stage training better than one stage at 5 times the rate?"),
+            ],
+            ("dsc", "auroc", "positive_dsc"),
         ),
     ),
     Study(

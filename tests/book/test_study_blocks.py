@@ -40,8 +40,8 @@ def test_without_records_every_place_says_so():
 def test_the_front_page_names_verdict_difference_and_scale(found):
     text = study_blocks.verdict_sentence(found)
     assert LABEL in text and "(claims/claims.md)" in text
-    assert re.search(r"\*Better\* is \*\*supported\*\* by mean DSC, 0\.\d+ \(", text)
-    assert "*faster* is **supported** by area" in text
+    assert re.search(r"\*Better\*: \*\*supported\*\* in mean DSC, 0\.\d+ \(", text)
+    assert "*Faster*: **supported** in area" in text
 
 
 def test_sections_hold_claim_comparisons_and_what_is_missing(found):

@@ -88,14 +88,19 @@ def verdict_sentence(found: Analysis | None = None, page: str = "claims/claims.m
     primary = found.primary()
     if all(one.verdict == NOT_RUN for one in primary):
         return f"{claim}. **This was not run here**: `make study` runs it, on phantoms."
-    parts = [f"*{kind}* is {_halves(primary, some)}" for kind, some in (("Better", BETTER), ("faster", FASTER))]
-    return typeset(f"{claim} {found.label}. {'; '.join(parts)}.")
+    parts = [f"*{kind}*: {_halves(primary, some)}." for kind, some in (("Better", BETTER), ("Faster", FASTER))]
+    runs = " and ".join(str(count) for count in primary[0].seeds)
+    what = (
+        f"Numbers are two stages less one at equal compute, with 95 % intervals, from {runs} trainings; of compute, "
+        "less is better."
+    )
+    return typeset(f"{claim} {found.label}. {' '.join(parts)} {what}")
 
 
 def _halves(primary: list[Result], endpoints: tuple[str, ...]) -> str:
     mine = [one for one in primary if one.comparison.endpoint in endpoints]
     return " and ".join(
-        f"**{one.verdict}** by {SHORT[one.comparison.endpoint]}, {difference_text(one)}" for one in mine
+        f"**{one.verdict}** in {SHORT[one.comparison.endpoint]}, {difference_text(one)}" for one in mine
     )
 
 
