@@ -85,6 +85,7 @@ def test_every_study_of_the_plan_has_its_section_on_the_page():
 def test_records_are_ones_own_before_the_committed_ones(tmp_path, monkeypatch):
     monkeypatch.setenv("PNEUMO_HOME", str(tmp_path))
     monkeypatch.delenv("PNEUMO_RECORDS", raising=False)
+    (tmp_path / "results").mkdir()  # else those of the repository are shown
     assert study_blocks.folder() is None
     run = invented_study.invented(np.random.default_rng(1), 1)[0]
     invented_study.write_run(tmp_path / "results" / "phantom-study", "two-stage", "A", 0, run)
