@@ -1,5 +1,7 @@
 """Figures of a run's scores: learning curves, subgroups, reliability, and what test-time augmentation adds."""
 
+import textwrap
+
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -44,16 +46,16 @@ def curves(history: pd.DataFrame, label: str) -> Figure:
         if len(lines) > 1:
             # Between title and axes, where no curve is.
             axis.legend(frameon=False, fontsize=9, ncols=2, loc="lower left", bbox_to_anchor=(-0.02, 0.98))
-        for stage, rows in history.groupby("stage"):
+        for _, rows in history.groupby("stage"):
             first, last = rows.index[0] + 1, rows.index[-1] + 1
             if rows["averaged"].any():
                 axis.axvspan(last - rows["averaged"].sum() + 0.6, last + 0.4, color=NEUTRAL, alpha=0.12, linewidth=0)
-            if stage > 1:
+            if first > 1:
                 axis.axvline(first - 0.5, color="grey", linestyle=":", linewidth=1)
     axes[-1, -1].set_yscale("log")
     stages = " → ".join(f"{size} px" for size in history.drop_duplicates("stage")["image_size"])
     shaded = "\nshaded: epochs whose weights are averaged" if history["averaged"].any() else ""
-    figure.suptitle(f"{label}: {stages}{shaded}", fontsize=11)
+    figure.suptitle(textwrap.fill(f"{label}: {stages}", 80) + shaded, fontsize=11)
     sns.despine(figure)
     return figure
 

@@ -33,9 +33,22 @@ class TrainingResult:
 
     @classmethod
     def read(cls, stages: list[Path]) -> "TrainingResult":
-        """From the weights files of the stages and the tables beside them."""
-        history = pd.concat([pd.read_csv(path.with_suffix(".csv")) for path in stages], ignore_index=True)
-        return cls(history, [weight_files.metadata(path) for path in stages])
+        """From the weights files of the stages and the tables beside them.
+
+        Raises:
+            TrainingError: a table has not as many epochs as its stage, so that it is not the table of these weights.
+        """
+        found = [weight_files.metadata(path) for path in stages]
+        tables = [pd.read_csv(path.with_suffix(".csv")) for path in stages]
+        for path, stage_, table in zip(stages, found, tables, strict=True):
+            settings = stage_["settings"]
+            epochs = settings["experiment"]["stages"][settings["stage"] - 1]["epochs"]
+            if len(table) != epochs:
+                raise TrainingError(
+                    f"{path.with_suffix('.csv')} has {len(table)} epochs, but {path.name} was trained for {epochs}: "
+                    f"it belongs to another attempt. Copy the table that was written beside these weights, or train again."
+                )
+        return cls(pd.concat(tables, ignore_index=True), found)
 
     def cost(self) -> pd.DataFrame:
         """What each stage took: device, precision, time, speed, memory, and energy where the device tells."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from pneumo_lib import parameters, training
 from pneumo_lib.errors import ParameterError
 from pneumo_lib.model import unet, weights
 from pneumo_lib.training import TrainingError
+from pneumo_lib.training.two_stage import TrainingResult
 
 sys.path.append(str(Path(__file__).parent))
 import toy  # noqa: E402
@@ -66,6 +68,15 @@ def test_a_finished_run_is_not_trained_again(finished):
     again = training.train(toy.experiment(), toy.ToyData(), folder, workers=0)
     assert (folder / "stage2.safetensors").stat().st_mtime_ns == before
     pd.testing.assert_frame_equal(again.history, result.history)
+
+
+def test_a_history_of_another_attempt_is_refused_by_name(finished, tmp_path):
+    stages = [Path(shutil.copy(finished[0] / f"stage1.{kind}", tmp_path)) for kind in ("safetensors", "csv")][:1]
+    assert len(TrainingResult.read(stages).history) == 3
+    rows = pd.read_csv(tmp_path / "stage1.csv")
+    rows.head(1).to_csv(tmp_path / "stage1.csv", index=False)
+    with pytest.raises(TrainingError, match=r"stage1\.csv has 1 epochs, but stage1\.safetensors was trained for 3: "):
+        TrainingResult.read(stages)
 
 
 def test_other_settings_are_refused_by_name(finished):

@@ -202,8 +202,8 @@ def _galleries(sets: dict) -> str:
     if not first:
         return NOTHING
     alt = (
-        "Left, for each pipeline, how many test images are true positive, false negative, false positive and true negative. "
-        "Right, the DSC of the images with a pneumothorax from the best to the worst."
+        "Top, for each pipeline, how many test images are true positive, false negative, false positive and true negative. "
+        "Bottom, the DSC of the images with a pneumothorax from the best to the worst."
     )
     text = [figure("outcomes.svg", alt, f"The test images of each pipeline ({comparison.described(first)}).")]
     for name in EXPERIMENTS:

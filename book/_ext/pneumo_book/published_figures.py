@@ -100,7 +100,15 @@ def outcomes(found: list[Record]) -> Figure:
     figure, axes = subplots(2, 1, figsize=(COLUMN, height + 3.6), height_ratios=(height, 3.2))
     _outcome_bars(axes[0], found)
     _sorted_dsc(axes[1], found)
-    figure.suptitle(comparison.label(found), fontsize=10)
+    # Over the whole figure: long names of runs leave the axes little width.
+    figure.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=4,
+        frameon=False,
+        title=comparison.label(found),
+        title_fontsize=10,
+    )
     sns.despine(figure)
     return figure
 
@@ -116,7 +124,6 @@ def _outcome_bars(axis, found: list[Record]) -> None:
         left += values
     axis.set(xlabel="test images")
     axis.invert_yaxis()
-    axis.legend(loc="lower center", bbox_to_anchor=(0.45, 1), ncols=4, frameon=False)
 
 
 _OUTCOMES = {

@@ -96,14 +96,21 @@ def _tables(title: str, found: list[Record]) -> str:
 
 def _figures(found: list[Record]) -> list[str]:
     alt = (
-        "Left, for each run, how many test images are true positive, false negative, false positive and true negative. "
-        "Right, the DSC of the images with a pneumothorax from the best to the worst."
+        "Top, for each run, how many test images are true positive, false negative, false positive and true negative. "
+        "Bottom, the DSC of the images with a pneumothorax from the best to the worst."
     )
     drawn = [figure("silver-outcomes.svg", alt, f"The test images ({comparison.label(found)}), {MEANING}.")]
     for record in found:
         alt = f"Four panels over the epochs of {record.name}: loss, DSC and IoU on validation, learning rate."
-        drawn.append(figure(_curves(record), alt, f"Learning curves of {record.name} ({record.label})."))
+        lost = [str(number) for number in _stages_without_history(record)]
+        said = f" The epochs of stage {', '.join(lost)} were not kept." if lost else ""
+        drawn.append(figure(_curves(record), alt, f"Learning curves of {record.name} ({record.label}).{said}"))
     return drawn
+
+
+def _stages_without_history(record: Record) -> list[int]:
+    """Numbers of the stages of which the record has no epoch."""
+    return sorted(set(range(1, len(record.values["experiment"]["stages"]) + 1)) - set(record.history["stage"]))
 
 
 def _curves(record: Record) -> str:
