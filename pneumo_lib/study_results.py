@@ -217,6 +217,11 @@ def limit_of(some: list[Outcome]) -> float:
     return min(float(_column(one.history, "compute", one.run)[-1]) for one in some)
 
 
+def reached(some: list[Outcome], limit: float) -> int:
+    """How many runs reach the preset validation score within a compute, in pixels."""
+    return sum(_reach(run) < limit for run in some)
+
+
 def never_lowered(runs: Runs, one: Study) -> tuple[int, int]:
     """(runs of a study whose stage 1 ended with the rate that it began with, all of its runs)."""
     found = [outcome for arm in one.arms for outcome in of_arm(runs, one.name, arm.name)]
@@ -239,7 +244,7 @@ def _compare_curves(endpoint: str, a: list[Outcome], b: list[Outcome]) -> Differ
     first, second = ([measure(run) for run in arm] for arm in (a, b))
     if endpoint != "reach":
         return metrics.seed_difference(first, second)
-    return metrics.reach_difference(np.divide(first, MEGA), np.divide(second, MEGA), limit / MEGA).restricted
+    return metrics.reach_difference(np.divide(first, MEGA), np.divide(second, MEGA), limit / MEGA)
 
 
 def _area(run: Outcome, endpoint: str, limit: float) -> float:

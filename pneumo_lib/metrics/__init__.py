@@ -1,7 +1,7 @@
 """Metrics: overlap, detection and calibration, and intervals over patients and seeds."""
 
 from pneumo_lib.metrics.calibration import bin_counts, expected_calibration_error, reliability
-from pneumo_lib.metrics.convergence import ReachDifference, area_under_curve, compute_to_reach, reach_difference
+from pneumo_lib.metrics.convergence import area_under_curve, compute_to_reach, reach_difference
 from pneumo_lib.metrics.detection import (
     AreaError,
     Lesions,
@@ -48,7 +48,6 @@ __all__ = [
     "Lesions",
     "MetricError",
     "Optimism",
-    "ReachDifference",
     "area_error",
     "area_under_curve",
     "attributes",

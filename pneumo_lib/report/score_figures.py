@@ -98,12 +98,13 @@ def tta_gain_chart(found: pd.DataFrame | None, label: str) -> Figure | None:
         axis.axvline(0, color="0.35", linestyle="--", linewidth=1)
         axis.hlines(rows, found[f"{prefix}gain_low"], found[f"{prefix}gain_high"], color=colour, linewidth=2.5)
         axis.plot(found[f"{prefix}gain"], rows, "o", color=colour, markersize=8)
-        axis.set(title=title, xlabel="gain in mean DSC over no augmentation")
+        axis.set(title=title)
         axis.grid(axis="x", alpha=0.3)
         axis.locator_params(axis="x", nbins=5)
     names = [f"{row.transforms} ({row.passes:.0f} passes)" for row in found.itertuples()]
     axes[0].set(yticks=rows, yticklabels=names)
     axes[0].invert_yaxis()
+    figure.supxlabel("gain in mean DSC over no augmentation", fontsize=11)
     figure.suptitle(label, fontsize=11)
     sns.despine(figure, left=True)
     return figure

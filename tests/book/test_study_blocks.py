@@ -49,6 +49,7 @@ def test_sections_hold_claim_comparisons_and_what_is_missing(found):
     text = made["claims-two-stage"]
     assert study_blocks.CLAIM in text and LABEL in text and "Holm" in text
     assert "B 4 of 6" in text and "A 6 of 6" not in text
+    assert re.search(r"within the compute that every arm spent: A: \d of 6, B: \d of 4", text)
     assert (
         "| 0.000 (" in made["claims-augmentation"] and "not resolved; could have seen 0." in made["claims-augmentation"]
     )

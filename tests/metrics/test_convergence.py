@@ -47,17 +47,26 @@ def test_compute_to_reach_by_hand():
 def test_arms_that_reach_and_do_not_reach():
     slow, fast = np.array([3.0, np.inf, 5.0, np.inf]), np.array([1.0, 1.5, 2.0, 9.0])
     found = metrics.reach_difference(fast, slow, 6)
-    assert found.reached == (3, 2)
     # 1, 1.5, 2 and 6 against 3, 6, 5 and 6.
-    assert found.restricted.interval.value == pytest.approx(2.625 - 5)
-    expected = stats.mannwhitneyu([1, 1.5, 2, 6], [3, 6, 5, 6])
-    assert found.rank_p == pytest.approx(expected.pvalue)
+    assert found.interval.value == pytest.approx(2.625 - 5)
+    expected = stats.ttest_ind([1, 1.5, 2, 6], [3, 6, 5, 6], equal_var=False)
+    assert found.p == pytest.approx(expected.pvalue)
+
+
+def test_an_arm_that_never_reaches_the_score_does_not_vary():
+    found = metrics.reach_difference([30.1, 33.3, 36.2], [np.inf] * 3, 98.3)
+    # Welch's t with the variance of one arm alone: as a t test of its three values against 98.3.
+    expected = stats.ttest_1samp([30.1, 33.3, 36.2], 98.3)
+    assert found.p == pytest.approx(expected.pvalue)
+    assert (found.interval.low, found.interval.high) == pytest.approx(
+        tuple(np.subtract(expected.confidence_interval(0.95), 98.3))
+    )
 
 
 def test_arms_of_which_no_run_reaches_the_score_are_not_different():
     never = np.full(4, np.inf)
     found = metrics.reach_difference(never, never, 6)
-    assert (found.rank_p, found.restricted.p, found.reached) == (1, 1, (0, 0))
+    assert found.p == 1 and found.interval.refused
 
 
 def test_errors():

@@ -156,10 +156,18 @@ def convergence_texts(found: Analysis) -> tuple[str, str]:
     alt = (
         "Two panels, positive-only and mean validation DSC over compute; one thick line per arm, one thin line per run."
     )
-    arms = "; ".join(f"{arm.name}: {arm.title}" for arm in studies.get("two-stage").arms)
+    runs = {arm: study_results.of_arm(found.runs, "two-stage", arm.name) for arm in studies.get("two-stage").arms}
+    runs = {arm: some for arm, some in runs.items() if some}
+    limit = study_results.limit_of([one for some in runs.values() for one in some])
+    reached = ", ".join(
+        f"{arm.name}: {study_results.reached(some, limit)} of {len(some)}" for arm, some in runs.items()
+    )
     what = (
         "Validation scores over compute (512 x 512 grid, B-TH 0.5, nothing removed), the mean of the seeds of each arm and, "
-        f"thin, each run; dashed: the preset score of {studies.TARGET:.2f}. {arms}. {found.label.capitalize()}."
+        f"thin, each run; dashed: the preset score of {studies.TARGET:.2f}. "
+        f"Runs that reach it within the compute that every arm spent: {reached}. "
+        "A run that does not counts with all of this compute; differences of compute are then at least as large as shown. "
+        f"{found.label.capitalize()}."
     )
     return alt, what
 

@@ -70,16 +70,16 @@ def _row(axis: Axes, y: int, one: Result) -> None:
 
 def convergence(found: Analysis) -> Figure:
     """Positive-only and mean validation DSC over compute: the mean of the seeds of each arm, thin each run."""
-    arms = {arm.name: study_results.of_arm(found.runs, "two-stage", arm.name) for arm in studies.get("two-stage").arms}
-    figure, axes = subplots(1, 2, figsize=(WIDTH, 3.6), sharex=True)
+    arms = {arm: study_results.of_arm(found.runs, "two-stage", arm.name) for arm in studies.get("two-stage").arms}
+    figure, axes = subplots(1, 2, figsize=(WIDTH, 3.9), sharex=True)
     titles = {"area": "positive-only DSC", "area_dsc": "mean DSC"}
     for axis, (endpoint, title) in zip(axes, titles.items(), strict=True):
         for arm, runs in arms.items():
-            _curves(axis, runs, CURVES[endpoint], ARMS[arm], arm)
+            _curves(axis, runs, CURVES[endpoint], ARMS[arm.name], f"{arm.name}: {arm.title}")
         axis.set(title=f"{title} on validation", xlabel="compute, Mpx", ylim=(0, None))
         axis.grid(alpha=0.3)
     axes[0].axhline(studies.TARGET, color="0.35", linestyle="--", linewidth=1)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     sns.despine(figure)
     return figure
 
