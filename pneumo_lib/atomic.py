@@ -36,7 +36,7 @@ def replacing(path: Path) -> Iterator[Path]:
         no_folder = error.errno in (errno.EEXIST, errno.ENOTDIR)
         what = "there is a file where its folder should be" if no_folder else error.strerror or error
         raise WriteError(
-            f"{path} could not be written ({what}); mend that or name another place, then run again."
+            f"{path} could not be written ({what}); fix this or choose another place, then run again."
         ) from error
     finally:
         with suppress(OSError):

@@ -143,7 +143,7 @@ def predict(
     # Answered before PyTorch is imported.
     if existing == "refuse" and (paths.given(out) / "predictions.csv").exists():
         raise RadiographError(
-            f"{paths.given(out)} holds predictions already; --overwrite replaces them, --continue adds the other files."
+            f"{paths.given(out)} already contains predictions; --overwrite replaces them, --continue adds the other files."
         )
     from pneumo_lib.evaluation import inference, predict_files
 
@@ -240,7 +240,7 @@ def publish(runs_folder, results) -> None:
 
     written = records.publish(runs_folder, results)
     if not written:
-        raise RecordError(f"{runs_folder} holds no record; run the experiments first, for example with: make runs")
+        raise RecordError(f"no records below {runs_folder}; run the experiments first, for example with: make runs")
     for path in written:
         click.echo(f"{path} ({path.stat().st_size / 1000:.0f} kB)")
 

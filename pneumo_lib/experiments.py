@@ -104,7 +104,7 @@ class Experiment:
     def __post_init__(self):
         for key, valid in CHOICES.items():
             if getattr(self, key) not in valid:
-                raise ParameterError(f"{key}={getattr(self, key)!r} is none of {', '.join(valid)}.")
+                raise ParameterError(f"unknown {key}={getattr(self, key)!r}; choose from {', '.join(valid)}.")
         if self.restart == "nothing" and self.schedule == "cosine":
             raise ParameterError(
                 "restart='nothing' does not go with schedule='cosine', which ends each stage near a rate of 0."
@@ -253,7 +253,7 @@ def get(name: str, profile: str = "paper") -> Experiment:
     valid = EXPERIMENTS | VARIANTS
     base, start = starts.parse(name) if isinstance(name, str) else (name, starts.Start())
     if not isinstance(name, str) or base not in valid:
-        raise ParameterError(f"exp={name!r} is no experiment; choose one of {', '.join(valid)}.")
+        raise ParameterError(f"unknown exp={name!r}; choose from {', '.join(valid)}.")
     return starts.apply(_scaled(valid[base], profiles.get(profile)), start)
 
 

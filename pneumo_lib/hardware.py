@@ -75,7 +75,7 @@ def checked_precision(name: str | int) -> str:
     """
     # papermill makes a number of `-p precision 32`.
     if isinstance(name, bool) or str(name) not in PRECISIONS:
-        raise ParameterError(f"precision={name!r} is no choice; give one of {', '.join(PRECISIONS)}.")
+        raise ParameterError(f"unknown precision={name!r}; choose from {', '.join(PRECISIONS)}.")
     return str(name)
 
 

@@ -32,7 +32,7 @@ def parameters_of(notebook: Path) -> dict[str, dict]:
     Raises:
         NotebookError: no such notebook.
     """
-    wrong = f"{notebook} is no notebook; those of the project are notebooks/*.ipynb."
+    wrong = f"{notebook} is not a notebook of the project; these are notebooks/*.ipynb."
     if not notebook.is_file() or notebook.suffix != ".ipynb":
         raise NotebookError(wrong)
     try:
@@ -57,11 +57,11 @@ def checked(notebook: Path, given: dict[str, str]) -> dict[str, int | bool | str
 def _typed(name: str, text: str, default: str) -> int | bool | str:
     if default in ("True", "False"):
         if text.lower() not in ("true", "false"):
-            raise NotebookError(f"{name}={text!r} is neither true nor false.")
+            raise NotebookError(f"{name} must be true or false, not {text!r}.")
         return text.lower() == "true"
     if re.fullmatch(r"-?\d+", default):
         if not re.fullmatch(r"-?\d+", text):
-            raise NotebookError(f"{name}={text!r} is no whole number.")
+            raise NotebookError(f"{name} must be a whole number, not {text!r}.")
         return int(text)
     return text
 
@@ -93,7 +93,9 @@ def run(notebook: Path, output: Path, given: dict[str, str]) -> None:
                 f"{notebook.name} stopped: {kind}{error.evalue} (the notebook so far: {failed})"
             ) from error
         except DeadKernelError as error:
-            raise NotebookError(f"{notebook.name} stopped: its kernel died, most often for want of memory.") from error
+            raise NotebookError(
+                f"{notebook.name} stopped: its kernel died, most often because memory ran out."
+            ) from error
     failed.unlink(missing_ok=True)
 
 

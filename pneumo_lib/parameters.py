@@ -80,9 +80,11 @@ def checked_weights(name: str) -> "InitialWeights | None":
     path = paths.given(str(name)).resolve()
     choices = ", ".join(("auto", *known))
     if path.suffix != ".safetensors":
-        raise WeightsError(f"weights={name!r} is no choice; give {choices} or the path of a .safetensors file.")
+        raise WeightsError(f"unknown weights={name!r}; choose {choices} or the path of a .safetensors file.")
     if not path.is_file():
-        raise WeightsError(f"weights={name!r} is no file; give {choices} or a .safetensors file that is there.")
+        raise WeightsError(
+            f"weights={name!r} is not a file; choose {choices} or the path of an existing .safetensors file."
+        )
     return InitialWeights(file=path)
 
 
@@ -107,11 +109,11 @@ def checked_transforms(names: str) -> list[str]:
         TtaError: an unknown name, and lists the valid ones; a name twice; no text.
     """
     if not isinstance(names, str):
-        raise TtaError(f"tta={names!r} is no text; give {', '.join(TRANSFORMS)} with commas between, or none.")
+        raise TtaError(f"tta must be text, not {names!r}: {', '.join(TRANSFORMS)}, separated by commas, or none.")
     chosen = [name.strip() for name in names.split(",")] if names.strip() != "none" else []
     unknown = [name for name in chosen if name not in TRANSFORMS]
     if unknown:
-        raise TtaError(f"tta={unknown[0]!r} is no transform; choose of {', '.join(TRANSFORMS)}, or none.")
+        raise TtaError(f"unknown transform in tta={unknown[0]!r}; choose from {', '.join(TRANSFORMS)}, or none.")
     if len(set(chosen)) < len(chosen):
         raise TtaError(f"tta={names!r} names a transform twice, which would vote twice; name each once.")
     return chosen
@@ -124,7 +126,7 @@ def checked_rule(rule: str) -> str:
         SweepError: it is not; lists the valid ones.
     """
     if rule not in RULES:
-        raise SweepError(f"rule={rule!r} is no removal rule; choose one of {', '.join(RULES)}.")
+        raise SweepError(f"unknown rule={rule!r}; choose from {', '.join(RULES)}.")
     return rule
 
 
@@ -162,7 +164,7 @@ def checked_switch(name: str, value: bool) -> bool:
         ParameterError: it is neither, as papermill's `-p name true` is a text.
     """
     if not isinstance(value, bool):
-        raise ParameterError(f"{name}={value!r} is neither true nor false; with papermill, pass it as: -p {name} True")
+        raise ParameterError(f"{name} must be true or false, not {value!r}; with papermill, pass it as: -p {name} True")
     return value
 
 

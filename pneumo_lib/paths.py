@@ -40,9 +40,7 @@ def given(path: str | os.PathLike) -> Path:
         with suppress(FileNotFoundError, NotADirectoryError):  # said by whoever needs what is there
             found.stat()
     except RuntimeError as error:
-        raise ParameterError(
-            f"{path} begins with the home folder of a user that is not known; write it out."
-        ) from error
+        raise ParameterError(f"{path} begins with the home folder of an unknown user; write the path out.") from error
     except (OSError, ValueError, TypeError) as error:
         why = getattr(error, "strerror", None) or error
         raise ParameterError(f"{str(path)[:80]!r} cannot be used as a path ({why}); give another one.") from error

@@ -150,7 +150,7 @@ def get(name: str) -> Profile:
         ParameterError: unknown or not a string; lists the valid ones.
     """
     if not isinstance(name, str) or name not in PROFILES:
-        raise ParameterError(f"profile={name!r} is no profile; choose one of {', '.join(PROFILES)}.")
+        raise ParameterError(f"unknown profile={name!r}; choose from {', '.join(PROFILES)}.")
     return PROFILES[name]
 
 

@@ -157,7 +157,9 @@ def _check_settings(path: Path, values: dict) -> None:
     except (KeyError, TypeError) as error:
         raise RecordError(f"{paths.shown(path)} names no experiment; run notebooks/test.ipynb again.") from error
     except ParameterError as error:
-        raise RecordError(f"{paths.shown(path)} is of no experiment of today's registry: {error}") from error
+        raise RecordError(
+            f"{paths.shown(path)} belongs to an experiment that is not in the registry: {error}"
+        ) from error
     for field in sorted(set(today) | set(found)):
         if today.get(field) != found.get(field):
             raise RecordError(

@@ -40,7 +40,7 @@ def from_parameters(xrays: str, model: str, out: str, existing: str = "refuse") 
         raise ParameterError(f"unknown existing={existing!r}; choose from refuse, overwrite, continue.")
     for name, value in (("xrays", xrays), ("model", model), ("out", out)):
         if not isinstance(value, str):
-            raise RadiographError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")
+            raise RadiographError(f"{name} must be text, not {value!r}; with papermill, pass it as: -r {name} {value}")
     home = paths.home()
     from pneumo_lib.evaluation import inference
 
@@ -50,7 +50,7 @@ def from_parameters(xrays: str, model: str, out: str, existing: str = "refuse") 
     folder = paths.given(out) if out else home / "runs" / "predictions" / paths.slug(source.stem)
     if existing == "refuse" and (folder / "predictions.csv").exists():
         raise RadiographError(
-            f"out={folder} holds predictions already; choose another folder, or existing: overwrite or continue."
+            f"out={folder} already contains predictions; choose another folder, or existing: overwrite or continue."
         )
     return source, loaded, folder
 
@@ -214,16 +214,16 @@ def start(
     experiments.get(exp, profile)
     # bool is an int to Python, and papermill turns `-p seed 1.5` into a float and `-p seed x` into a string.
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
-        raise ParameterError(f"seed={seed!r} is no seed; give a whole number from 0 to {2**31 - 1}.")
+        raise ParameterError(f"seed must be a whole number from 0 to {2**31 - 1}, not {seed!r}.")
     if not isinstance(accumulate, int) or isinstance(accumulate, bool) or accumulate < 1:
-        raise ParameterError(f"accumulate={accumulate!r} is no number of forward passes; give a whole number from 1.")
+        raise ParameterError(f"accumulate must be a whole number from 1, not {accumulate!r}.")
     if not isinstance(force, bool):
-        raise ParameterError(f"force={force!r} is neither true nor false; with papermill, pass it as: -p force True")
+        raise ParameterError(f"force must be true or false, not {force!r}; with papermill, pass it as: -p force True")
     hardware.checked_precision(precision)
     parameters.checked_logger(logger)
     for name, value in (("data", data), ("split", split), ("patients", patients)):
         if not isinstance(value, str):
-            raise ParameterError(f"{name}={value!r} is no text; with papermill, pass it as: -r {name} {value}")
+            raise ParameterError(f"{name} must be text, not {value!r}; with papermill, pass it as: -r {name} {value}")
     opened = dataset.open_dataset(
         data, profiles.get(profile), split, patients, make=phantom.write_dataset, on_error=on_error
     )

@@ -35,7 +35,7 @@ def parse(name: str) -> tuple[str, Start]:
     weights = [part for part in parts if part in _KNOWN or _FILE.fullmatch(part)]
     encoders = [part for part in parts if part not in weights]
     if len(weights) > 1 or len(encoders) > 1 or "" in parts:
-        raise ParameterError(f"exp={name!r} is not a run; write an experiment, or experiment+encoder+weights.")
+        raise ParameterError(f"exp={name!r} is not a run; give an experiment, or experiment+encoder+weights.")
     return base, Start(encoders[0] if encoders else None, weights[0] if weights else None)
 
 

@@ -49,7 +49,7 @@ def experiment_of(study: str, arm: str, profile: str = studies.PROFILE) -> Exper
     planned = studies.get(study)
     base = experiments.get(studies.BASE, profile)
     if not planned.arms:
-        raise ParameterError(f"study {study} has no arms of its own; it is made of the runs of {FIRST}.")
+        raise ParameterError(f"study {study} has no arms of its own; it uses the runs of {FIRST}.")
     one = planned.arm(arm)
     base = replace(base, **planned.base_override)
     # Not by `experiments.derive`: how one channel is mapped goes with the number of channels.
@@ -79,7 +79,7 @@ def jobs(
         ParameterError: unknown study, arm or profile, or an arm without a study.
     """
     if study == "all" and arm:
-        raise ParameterError("an arm belongs to a study; name it in place of all.")
+        raise ParameterError("an arm belongs to a study; name the study instead of all.")
     chosen = studies.STUDIES.values() if study == "all" else [studies.get(study)]
     found = [job for one in chosen for job in _jobs_of(one, arm, seeds, profile)]
     return list(dict.fromkeys(found))
@@ -120,7 +120,7 @@ def start(study: str, arm: str, seed: int = 0, data: str = dataset.PHANTOM, prof
         ParameterError: a wrong value; the sentence lists the valid ones.
     """
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**31:
-        raise ParameterError(f"seed={seed!r} is no seed; give a whole number from 0 to {2**31 - 1}.")
+        raise ParameterError(f"seed must be a whole number from 0 to {2**31 - 1}, not {seed!r}.")
     (job,) = jobs(study, arm, [seed], profile)
     return run_of(job, open_data(data, profile))
 
@@ -133,7 +133,7 @@ def parse_seeds(text: str) -> list[int] | None:
     """
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if not all(part.isdecimal() for part in parts):
-        raise ParameterError(f"seeds={text!r} are no seeds; give whole numbers with commas between, such as 0,1,2.")
+        raise ParameterError(f"seeds must be whole numbers separated by commas, such as 0,1,2, not {text!r}.")
     return [int(part) for part in parts] or None
 
 

@@ -49,7 +49,7 @@ def test_the_longest_name_there_can_be(tmp_path):
 def test_a_place_where_no_file_can_be(tmp_path, path, why):
     (tmp_path / "file").write_text("")
     (tmp_path / "folder").mkdir()
-    with pytest.raises(WriteError, match=f"could not be written .*{why}.*; mend that or name another place"):
+    with pytest.raises(WriteError, match=f"could not be written .*{why}.*; fix this or choose another place"):
         atomic.write_json(tmp_path / path, 1)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "folder"]
 

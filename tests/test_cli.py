@@ -18,10 +18,10 @@ NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--exp", "exp9"], "exp='exp9' is no experiment; choose one of exp1"),
-        (["--seed", "-1"], "seed=-1 is no seed"),
-        (["--accumulate", "0"], "accumulate=0 is no number of forward passes; give a whole number from 1"),
-        (["--data", "/no/such/folder"], "is no folder"),
+        (["--exp", "exp9"], "unknown exp='exp9'; choose from exp1"),
+        (["--seed", "-1"], "seed must be a whole number from 0 to 2147483647, not -1"),
+        (["--accumulate", "0"], "accumulate must be a whole number from 1, not 0"),
+        (["--data", "/no/such/folder"], "is not a folder"),
         (["--sed", "1"], "No such option"),
         (["--seed", "x"], "not a valid integer"),
     ],

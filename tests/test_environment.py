@@ -130,7 +130,7 @@ def test_saving_in_jupyterlab_leaves_the_source_as_it_is(tmp_path, name):
 
 @pytest.mark.parametrize("text", ["", " ", "\t"])
 def test_blank_data_are_refused(text):
-    with pytest.raises(ParameterError, match="data is blank"):
+    with pytest.raises(ParameterError, match="data is empty"):
         dataset.open_dataset(text, profiles.get("smoke"))
 
 

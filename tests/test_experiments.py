@@ -72,7 +72,7 @@ def test_derive_overrides_exactly_one_field():
     for wrong in ({}, {"schedule": "cosine", "restart": "rate"}, {"stage2_rate": 1}, {"name": "exp9"}):
         with pytest.raises(ParameterError, match="exactly one field"):
             experiments.derive(base, "arm", **wrong)
-    with pytest.raises(ParameterError, match="schedule='linear' is none of plateau, cosine"):
+    with pytest.raises(ParameterError, match="unknown schedule='linear'; choose from plateau, cosine"):
         experiments.derive(base, "arm", schedule="linear")
     with pytest.raises(ParameterError, match="cosine"):
         experiments.derive(experiments.get("exp4-cosine"), "arm", restart="nothing")

@@ -20,5 +20,5 @@ def test_shown_paths_name_no_folder_of_the_machine(tmp_path, monkeypatch):
 
 def test_a_home_of_nobody_is_a_sentence(monkeypatch):
     monkeypatch.setenv("PNEUMO_HOME", "~nobody-of-that-name/x")
-    with pytest.raises(ParameterError, match="begins with the home folder of a user that is not known"):
+    with pytest.raises(ParameterError, match="begins with the home folder of an unknown user"):
         paths.home()

@@ -75,7 +75,7 @@ def test_wrong_names_list_the_right_ones(arguments, message):
 def test_seeds_are_whole_numbers():
     assert study.parse_seeds(" 0, 3,") == [0, 3] and study.parse_seeds("") is None
     for wrong in ("1.5", "-1", "x"):
-        with pytest.raises(ParameterError, match="are no seeds"):
+        with pytest.raises(ParameterError, match="seeds must be whole numbers"):
             study.parse_seeds(wrong)
 
 

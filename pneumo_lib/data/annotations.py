@@ -119,7 +119,9 @@ def read_map(path: Path) -> dict[str, str]:
     except SiimError as error:
         raise SiimError(f"The map of patients cannot be used: {error}") from error
     if not _is_map(cells):
-        raise SiimError(f"{path} is no map of patients: its first line must name the columns Kaggle_ID and NIH_ID.")
+        raise SiimError(
+            f"cannot read {path} as a map of patients: its first line must name the columns Kaggle_ID and NIH_ID."
+        )
     header = _header(cells)
     names: dict[str, str] = {}
     columns = cells.iloc[1:, [header.index("kaggle_id"), header.index("nih_id")]]
@@ -131,7 +133,7 @@ def read_map(path: Path) -> dict[str, str]:
                 f"{path} gives {image_id[:40]!r} the NIH file {name[:40]!r}; expected <patient>_<number>.png."
             )
         if names.setdefault(image_id.strip(), stem).split("_")[0] != patient:
-            raise SiimError(f"{path} gives the image {image_id[:64]} two patients; keep one of the rows.")
+            raise SiimError(f"{path} names two patients for the image {image_id[:64]}; keep one of the rows.")
     return names
 
 
@@ -169,7 +171,7 @@ def _cells(path: Path) -> pd.DataFrame:
     except pd.errors.EmptyDataError:
         return pd.DataFrame()
     except FileNotFoundError as error:
-        raise SiimError(f"{path} is not there; give the path of a CSV file.") from error
+        raise SiimError(f"{path} does not exist; give the path of a CSV file.") from error
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
         raise SiimError(
             f"{path} cannot be read as a table ({' '.join(str(error).split())[:120]}); correct the file or move it elsewhere."

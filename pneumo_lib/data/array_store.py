@@ -68,7 +68,7 @@ def load(folder: str | Path, check: bool = True) -> Preprocessed:
     folder = Path(folder).absolute()
     manifest = read_manifest(folder)
     if manifest is None:
-        raise PreprocessingError(f"{folder} holds no finished arrays; run prepare on it (again).")
+        raise PreprocessingError(f"no finished arrays in {folder}; run prepare on it (again).")
     if crc_of(folder / "index.csv") != manifest["index"]:
         raise PreprocessingError(
             f"{folder / 'index.csv'} is missing or damaged; delete the folder and prepare it again."

@@ -266,24 +266,24 @@ def open_dataset(
         ParameterError: no such folder, map or rule.
     """
     if on_error not in preprocessing.ON_ERROR:
-        raise ParameterError(f"on_error={on_error!r} is unknown; choose one of {', '.join(preprocessing.ON_ERROR)}.")
+        raise ParameterError(f"unknown on_error={on_error!r}; choose from {', '.join(preprocessing.ON_ERROR)}.")
     if not data.strip():
-        raise ParameterError(f"data is blank; give {PHANTOM!r} or the folder of a copy of SIIM-ACR.")
+        raise ParameterError(f"data is empty; give {PHANTOM!r} or the folder of a copy of SIIM-ACR.")
     if split not in SPLIT_RULES:
-        raise ParameterError(f"split={split!r} is no rule; choose one of {', '.join(SPLIT_RULES)}.")
+        raise ParameterError(f"unknown split={split!r}; choose from {', '.join(SPLIT_RULES)}.")
     chosen = None
     if patients:
         chosen = paths.given(patients).resolve()
         if not chosen.is_file():
             raise ParameterError(
-                f"patients={patients!r} is no file; give the CSV that maps image ids to NIH file names."
+                f"patients={patients!r} is not a file; give the CSV that maps image ids to NIH file names."
             )
     if data == PHANTOM:
         return Dataset(PHANTOM, None, _folder(PHANTOM, profile, split), profile, split, chosen, make, on_error)
     root = paths.given(data).resolve()
     name = paths.slug(root.name)
     if not root.is_dir() and not (_folder(name, profile, split) / LABELS).is_file():
-        raise ParameterError(f"data={data!r} is no folder; give {PHANTOM!r} or the folder of a copy of SIIM-ACR.")
+        raise ParameterError(f"data={data!r} is not a folder; give {PHANTOM!r} or the folder of a copy of SIIM-ACR.")
     return Dataset(name, root, _folder(name, profile, split), profile, split, chosen, on_error=on_error)
 
 

@@ -53,7 +53,7 @@ def unpack(archive: Path, folder: Path) -> int:
         raise DownloadError(f"{archive} cannot be unpacked ({error}); get it from its source again.") from error
     except OSError as error:
         raise DownloadError(
-            f"{archive} cannot be unpacked into {folder} ({error.strerror}); mend that and run again."
+            f"{archive} cannot be unpacked into {folder} ({error.strerror}); fix this and run again."
         ) from error
 
 
@@ -61,7 +61,7 @@ def _target(archive: Path, member: zipfile.ZipInfo, folder: Path) -> Path:
     parts = PurePosixPath(member.filename.replace("\\", "/")).parts
     if stat.S_ISLNK(member.external_attr >> 16) or not parts or parts[0] == "/" or ".." in parts or ":" in parts[0]:
         raise DownloadError(
-            f"{archive} holds {member.filename[:80]!r}, which leads out of the folder; do not use this archive."
+            f"{archive} holds {member.filename[:80]!r}, which points outside the folder; do not use this archive."
         )
     return folder.joinpath(*parts)
 
@@ -133,7 +133,7 @@ _MEANINGS = (
     (r"404\b|not found", "it is not there any more; look at {page} for where it went"),
     (
         r"\w*connection|max retries|\w* ?resol|timed out|unreachable",
-        "there is no connection to Kaggle; mend the network and run this again",
+        "no connection to Kaggle; check the network and run this again",
     ),
 )
 """What the client's output (a regular expression at a word's start) means for the user."""
@@ -151,7 +151,7 @@ def fetch(name: str, to: str | Path) -> Path:
         SiimError: what came is no copy of SIIM-ACR.
     """
     if name not in SOURCES:
-        raise DownloadError(f"source {name!r} is unknown; choose one of {', '.join(SOURCES)}.")
+        raise DownloadError(f"unknown source {name!r}; choose from {', '.join(SOURCES)}.")
     source, folder = SOURCES[name], paths.given(to)
     mark = folder / MARK
     if mark.is_file():
@@ -160,7 +160,7 @@ def fetch(name: str, to: str | Path) -> Path:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise DownloadError(f"{folder} cannot be made ({error.strerror}); name another folder.") from error
+            raise DownloadError(f"{folder} cannot be created ({error.strerror}); choose another folder.") from error
         archive = folder / source.archive
         if not is_archive(archive):
             _download(source, archive)
@@ -187,7 +187,7 @@ def _download(source: Source, archive: Path) -> None:
         status, output = _run([client, *source.command, "--path", str(archive.parent)])
     except OSError as error:
         raise DownloadError(
-            f"Kaggle's client {client} cannot be run ({error.strerror}); mend it, {by_hand}."
+            f"Kaggle's client {client} cannot be run ({error.strerror}); repair it, {by_hand}."
         ) from error
     if status:
         raise DownloadError(f"{source.archive} could not be downloaded: {_meaning(output, source)}; {by_hand}.")

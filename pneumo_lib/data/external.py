@@ -48,7 +48,7 @@ class ExternalDataset(Dataset):
             twice = index.image_id[index.image_id.duplicated()].iloc[0]
             raise ParameterError(f"test_data holds the image {twice} in two folders; name each image once.")
         if index.empty:
-            raise ParameterError("test_data holds no labelled image; give data with masks.")
+            raise ParameterError("test_data contains no labelled images; give data with masks.")
         return index
 
     def _at(self, sizes) -> dict[int, Preprocessed]:
@@ -94,19 +94,17 @@ def open_external(
         ParameterError: a wrong value, images that the run has seen under "refuse", or nothing left.
     """
     if seen not in SEEN:
-        raise ParameterError(f"seen={seen!r} is no choice; give {' or '.join(SEEN)}.")
+        raise ParameterError(f"unknown seen={seen!r}; choose {' or '.join(SEEN)}.")
     roots = tuple(paths.given(one.strip()).resolve() for one in test_data.split(",") if one.strip())
     if not roots:
-        raise ParameterError("test_data is blank; give a folder, or several with commas between.")
+        raise ParameterError("test_data is empty; give a folder, or several separated by commas.")
     for root in roots:
         if not root.is_dir():
-            raise ParameterError(
-                f"test_data names {str(root)!r}, which is no folder; give folders of X-rays with masks."
-            )
+            raise ParameterError(f"test_data: {str(root)!r} is not a folder; give folders of X-rays with masks.")
     patients = paths.given(test_patients).resolve() if test_patients else None
     if patients is not None and not patients.is_file():
         raise ParameterError(
-            f"test_patients={test_patients!r} is no file; give the CSV of image ids and NIH file names."
+            f"test_patients={test_patients!r} is not a file; give the CSV of image ids and NIH file names."
         )
     name = paths.slug("+".join(root.name for root in roots))
     opened = ExternalDataset(name, roots[0], above / name / "prepared", own.profile, RULE, patients, roots=roots)

@@ -55,7 +55,7 @@ def find(root: Path) -> Files:
         SiimError: no such folder, one that cannot be read, nothing that fits, or two different files for one image.
     """
     if not root.is_dir():
-        raise SiimError(f"{root} is no folder; give the folder that holds {LOOKED_FOR}.")
+        raise SiimError(f"{root} is not a folder; give the folder that holds {LOOKED_FOR}.")
     files, dicom, png = Files(), [], []
     for path in sorted(walk(root)):
         suffix = path.suffix.lower()
@@ -74,7 +74,7 @@ def find(root: Path) -> Files:
     used = {path.parent for path in (*files.images.values(), *files.masks.values())}
     files.pictures += [path.name for path in png if path.parent not in used]
     if not files.images:
-        raise SiimError(f"{root} holds no copy of SIIM-ACR{_archives(root)}; looked for {LOOKED_FOR}.")
+        raise SiimError(f"no copy of SIIM-ACR in {root}{_archives(root)}; looked for {LOOKED_FOR}.")
     return files
 
 

@@ -101,7 +101,7 @@ def _fill(
     except OSError as error:
         what = "the disk is full" if error.errno in atomic.NO_ROOM else f"it cannot be written ({error.strerror})"
         places = " and ".join(map(str, folders.values()))
-        raise PreprocessingError(f"{places}: {what}; mend that and run again.") from error
+        raise PreprocessingError(f"{places}: {what}; fix this and run again.") from error
     for size, (images, masks) in files.items():
         about = {"rows": images.rows, "images": images.crc, "masks": masks.crc, "skipped": skipped}
         write_index(folders[size], {"origin": made_from | {"size": size}} | about, index)
@@ -185,7 +185,7 @@ def _all_unreadable(unreadable: list[list[str]], n_files: int) -> PreprocessingE
     errors = [error for _, error in unreadable]
     more = [f"... and {len(errors) - NAMED} more."] if len(errors) > NAMED else []
     return PreprocessingError(
-        f"{len(errors)} of {n_files} files cannot be read; mend them, or leave them out with on_error=skip:\n"
+        f"{len(errors)} of {n_files} files cannot be read; fix them, or leave them out with on_error=skip:\n"
         + "\n".join(errors[:NAMED] + more)
     )
 
@@ -247,14 +247,14 @@ def _check_arguments(index: pd.DataFrame, folders: dict, workers: int | None, on
     for size in folders:
         if not isinstance(size, (int, np.integer)) or not 16 <= size <= challenge.SIDE:
             raise PreprocessingError(
-                f"size={size!r} is not possible; give a whole number of pixels from 16 to {challenge.SIDE}."
+                f"size must be a whole number of pixels from 16 to {challenge.SIDE}, not {size!r}."
             )
     if workers is not None and workers < 1:
-        raise PreprocessingError(f"workers={workers} is not possible; give 1 or more, or None for one on each core.")
+        raise PreprocessingError(f"workers must be 1 or more, or None for one per core, not {workers}.")
     if on_error not in ON_ERROR:
-        raise PreprocessingError(f"on_error={on_error!r} is unknown; choose one of {', '.join(ON_ERROR)}.")
+        raise PreprocessingError(f"unknown on_error={on_error!r}; choose from {', '.join(ON_ERROR)}.")
     if mask_rule not in MASK_RULES:
-        raise PreprocessingError(f"mask_rule={mask_rule!r} is unknown; choose one of {', '.join(MASK_RULES)}.")
+        raise PreprocessingError(f"unknown mask_rule={mask_rule!r}; choose from {', '.join(MASK_RULES)}.")
     if index.empty:
         raise PreprocessingError("The index is empty; there is nothing to prepare.")
 
@@ -279,7 +279,7 @@ def _is_done(folder: Path, made_from: dict, index: pd.DataFrame, on_error: str, 
     if skipped and on_error == "stop":
         raise PreprocessingError(
             f"{folder} was prepared without {len(skipped)} bad files, the first {skipped[0][0]} ({skipped[0][1]}); "
-            "mend them and delete the folder, or go on without them: on_error=skip."
+            "fix them and delete the folder, or continue without them: on_error=skip."
         )
     if not zlib.crc32(index_csv(index, skipped)) == manifest["index"] == crc_of(folder / "index.csv"):
         if not update:

@@ -91,7 +91,7 @@ def _parse(row: str, n_pixels: int, where: str) -> np.ndarray:
 def _say_what_is_wrong(row: str, n_pixels: int, where: str) -> None:
     tokens = row.split()
     if not tokens:
-        raise RleError(f"RLE of {where} is blank; write -1 for an empty mask.")
+        raise RleError(f"RLE of {where} is empty; write -1 for an empty mask.")
     for position, token in enumerate(tokens, start=1):
         if not (token.isascii() and token.isdigit()):
             raise RleError(

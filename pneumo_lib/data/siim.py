@@ -223,7 +223,7 @@ def _read_png_mask(path: Path) -> np.ndarray:
     if brightest and not mask.any():
         # Read as empty, it would turn a positive image into a negative one.
         raise SiimError(
-            f"{path} has the brightest value {brightest}; masks hold 0 and 255 (or 0 and 1), write the file anew."
+            f"{path} has the brightest value {brightest}; masks hold 0 and 255 (or 0 and 1); write the file again."
         )
     if mask.shape[0] != mask.shape[1]:
         raise SiimError(f"{path} is {mask.shape[0]} x {mask.shape[1]}; masks are square, get the file again.")

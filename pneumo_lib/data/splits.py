@@ -164,7 +164,7 @@ def split(index: pd.DataFrame, rule: str, seed: int = 0, counts: tuple[int, int,
         SplitError: unknown rule, no patients known, or a part that would be empty.
     """
     if rule not in RULES:
-        raise SplitError(f"split rule {rule!r} is unknown; choose one of {', '.join(RULES)}.")
+        raise SplitError(f"unknown split rule {rule!r}; choose from {', '.join(RULES)}.")
     labelled = index[index.labelled].sort_values("image_id")
     if labelled.image_id.duplicated().any():
         raise SplitError("The index names an image twice; give it as siim.load_index returns it.")
@@ -230,7 +230,7 @@ def load(path: str | Path, index: pd.DataFrame) -> pd.Series:
             f"{path} cannot be read as a saved split ({str(error)[:120]}); delete it to make a new one."
         ) from error
     if unknown := set(saved) - {*PARTS, ""}:
-        raise SplitError(f"{path} has the part {min(unknown)[:40]!r}; only {', '.join(PARTS)} are allowed.")
+        raise SplitError(f"{path} has the subset {min(unknown)[:40]!r}; only {', '.join(PARTS)} are allowed.")
     missing, extra = sorted(set(index.image_id) - set(saved.index)), sorted(set(saved.index) - set(index.image_id))
     if missing or extra:
         raise SplitError(
@@ -287,7 +287,7 @@ def _by_follow_up(n: int, rule: str, seed: int) -> np.ndarray:
 def _by_patient(labelled: pd.DataFrame, seed: int, counts: tuple[int, int, int] | None) -> np.ndarray:
     if labelled.patient_id.isna().all():
         raise SplitError(
-            "split rule 'patient' needs to know the patients, and none is known; name a map of image ids to patients, "
+            "split rule 'patient' needs to know the patients, but no patient is known; give a map of image ids to patients, "
             "or use rule 'deck'."
         )
     if counts is not None and sum(counts) != len(labelled):

@@ -144,7 +144,7 @@ def load_model(
         settings = weights.metadata(path)["settings"]
         experiment, stage = settings["experiment"], settings["stage"]
     except (KeyError, TypeError) as error:
-        raise StepError(f"{path} does not say which experiment it is of; train it with this package.") from error
+        raise StepError(f"{path} does not say which experiment it belongs to; train it with this package.") from error
     if stage < len(experiment["stages"]):
         raise StepError(f"{folder} holds the first of two stages only; finish the training of {experiment['name']}.")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -169,7 +169,7 @@ def last_stage(folder: Path) -> Path:
     found = sorted(folder.glob("stage*.safetensors")) or sorted(folder.glob("*.safetensors"))
     if not found:
         raise StepError(
-            f"{folder} holds no trained model (*.safetensors); train one, for example with "
+            f"no trained model (*.safetensors) in {folder}; train one, for example with "
             "papermill notebooks/train.ipynb runs/exp4.ipynb -p exp exp4, and pass its run folder."
         )
     return found[-1]
@@ -180,11 +180,11 @@ def _thresholds(folder: Path, binarization_threshold: float | None, removal_thre
     given = {}
     if binarization_threshold is not None:
         if not 0 <= binarization_threshold <= 1:
-            raise StepError(f"binarization threshold {binarization_threshold} is none; give a number from 0 to 1.")
+            raise StepError(f"the binarization threshold must be from 0 to 1, not {binarization_threshold}.")
         given["binarization_threshold"] = binarization_threshold
     if removal_threshold is not None:
         if removal_threshold < 0:
-            raise StepError(f"removal threshold {removal_threshold} is none; give a number of pixels, 0 or more.")
+            raise StepError(f"the minimum component area (R-TH) must be 0 pixels or more, not {removal_threshold}.")
         given |= {"removal_threshold": removal_threshold, "rule": "component"}
     if binarization_threshold is not None and removal_threshold is not None:
         return given

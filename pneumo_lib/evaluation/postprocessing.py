@@ -71,7 +71,7 @@ def apply(
         SweepError: an unknown rule or a shape that is neither (H, W) nor (N, H, W).
     """
     if rule not in RULES:
-        raise SweepError(f"rule is {rule!r}; choose one of {', '.join(RULES)}.")
+        raise SweepError(f"unknown rule {rule!r}; choose from {', '.join(RULES)}.")
     probability = np.asanyarray(probability)
     if probability.ndim not in (2, 3):
         raise SweepError(f"probability has shape {probability.shape}; pass (H, W) or (N, H, W).")

@@ -138,7 +138,7 @@ def _before(out: Path, model: TrainedModel, existing: str) -> tuple[pd.DataFrame
         return None
     if existing == "refuse":
         raise RadiographError(
-            f"{out} holds predictions already; existing='overwrite' replaces them, 'continue' adds the other files."
+            f"{out} already contains predictions; existing='overwrite' replaces them, 'continue' adds the other files."
         )
     kept = pd.read_csv(out / "predictions.csv", dtype={"name": str})
     masks = pd.read_csv(out / "masks.csv", dtype=str, keep_default_na=False)

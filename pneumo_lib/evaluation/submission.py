@@ -153,14 +153,14 @@ def _predicted(folder: Path) -> list[str]:
     """The names in a folder's `masks.csv`; each is that of a file in `mask/` and leads nowhere else."""
     table = folder / "masks.csv"
     if not table.is_file():
-        raise SubmissionError(f"{folder} holds no predictions; run pneumo predict first.")
+        raise SubmissionError(f"no predictions in {folder}; run pneumo predict first.")
     try:
         with table.open(newline="", encoding="utf-8") as file:
             names = [row[HEADER[0]] for row in csv.DictReader(file)]
     except (OSError, UnicodeDecodeError, csv.Error, KeyError):
         names = []
     if not names or any(name is None or Path(name).name != name for name in names):
-        raise SubmissionError(f"{table} is no table of predictions; predict the X-rays again.")
+        raise SubmissionError(f"cannot read {table} as a table of predictions; predict the X-rays again.")
     return names
 
 
@@ -184,5 +184,5 @@ def _wanted(sample: str | os.PathLike) -> list[str]:
         wanted = []
     wanted = [i for i in wanted if i != HEADER[0]]
     if not wanted or not all(map(is_safe_id, wanted)):
-        raise SubmissionError(f"{sample} is no CSV of image ids; pass the challenge's sample submission.")
+        raise SubmissionError(f"{sample} is not a CSV of image ids; pass the challenge's sample submission.")
     return wanted

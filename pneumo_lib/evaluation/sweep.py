@@ -215,7 +215,7 @@ def _increasing(name: str, values: Iterable, dtype: type) -> np.ndarray:
 
 def _checked_removal(thresholds: Iterable, rule: str) -> np.ndarray:
     if rule not in postprocessing.RULES:
-        raise SweepError(f"rule is {rule!r}; choose one of {', '.join(postprocessing.RULES)}.")
+        raise SweepError(f"unknown rule {rule!r}; choose from {', '.join(postprocessing.RULES)}.")
     if rule == "triplet":
         pairs = np.asarray(list(thresholds), np.float64)
         if pairs.ndim != 2 or pairs.shape[1] != 2 or not np.isfinite(pairs).all():

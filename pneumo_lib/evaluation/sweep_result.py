@@ -58,7 +58,7 @@ class SweepResult:
     def score(self, metric: str) -> np.ndarray:
         """One of the metrics "dsc", "iou", "stepwise_iou" by name, float64 (N, B, R)."""
         if metric not in METRICS:
-            raise SweepError(f"metric is {metric!r}; choose one of {', '.join(METRICS)}.")
+            raise SweepError(f"unknown metric {metric!r}; choose from {', '.join(METRICS)}.")
         return METRICS[metric](self.predicted_px, self.truth_px[:, None, None], self.intersection_px)
 
     def cell_scores(self, metric: str, r: int) -> np.ndarray:

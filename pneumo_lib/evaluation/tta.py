@@ -117,7 +117,7 @@ def _checked(images: np.ndarray, transforms: Iterable[str], batch_size: int) -> 
     transforms = [transforms] if isinstance(transforms, str) else list(transforms)
     for name in transforms:
         if name not in TRANSFORMS:
-            raise TtaError(f"transforms holds {name!r}; choose out of {', '.join(TRANSFORMS)}.")
+            raise TtaError(f"unknown transform {name!r}; choose from {', '.join(TRANSFORMS)}.")
     if np.ndim(images) != 3 or images.dtype != np.uint8:
         raise TtaError(f"images is {getattr(images, 'dtype', '?')} {np.shape(images)}; pass uint8 (N, H, W).")
     if batch_size < 1:

@@ -71,5 +71,5 @@ def expected_calibration_error(counts: np.ndarray) -> float:
     """
     n, confidence, hits = counts.sum(axis=0)
     if not n.sum():
-        raise MetricError("the counts hold no pixel; pass at least one map.")
+        raise MetricError("the counts contain no pixels; pass at least one map.")
     return float(np.abs(confidence - hits).sum() / n.sum())

@@ -136,7 +136,7 @@ def patient_codes(patients: ArrayLike | None, n_images: int) -> tuple[np.ndarray
         MetricError: not one patient per image, or no image.
     """
     if n_images == 0:
-        raise MetricError("there is no image; an interval needs at least one.")
+        raise MetricError("no images given; an interval needs at least one.")
     if patients is None:
         return np.arange(n_images), "images"
     known = np.asarray(patients, dtype=object)

@@ -175,7 +175,7 @@ def _claim(root: Path, wanted: dict) -> bool:
                 )
             return name == "dataset.json"
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
-        raise PhantomError(f"{root} exists and holds something else than a phantom data set; choose an empty folder.")
+        raise PhantomError(f"{root} exists but is not a phantom data set; choose an empty folder.")
     _write_text(root / "dataset.partial.json", json.dumps(wanted, indent=2) + "\n")
     return False
 

@@ -27,8 +27,8 @@ def writing(path: Path) -> Iterator[None]:
         cause = error.__cause__ if isinstance(error, WriteError) else error
         reason = getattr(cause, "strerror", None) or cause
         raise TrainingError(
-            f"{paths.shown(path)} could not be written ({reason}); the last good checkpoint is kept: make "
-            "room and start again, it goes on from there."
+            f"{paths.shown(path)} could not be written ({reason}); the last good checkpoint is kept: "
+            "free disk space and restart; training resumes from it."
         ) from error
 
 

@@ -55,7 +55,7 @@ def read(folder: Path, last: int) -> list[dict[str, torch.Tensor]]:
     """
     files = sorted(folder.glob("epoch*.safetensors"), key=lambda path: int(path.stem.removeprefix("epoch")))
     if not files:
-        raise StepError(f"{paths.shown(folder)} holds no weights of single epochs; train the run again with them.")
+        raise StepError(f"no weights of single epochs in {paths.shown(folder)}; train the run again with them.")
     return [load_file(path) for path in files[-last:]]
 
 

@@ -46,7 +46,7 @@ class TrainingResult:
             if len(table) != epochs:
                 raise TrainingError(
                     f"{path.with_suffix('.csv')} has {len(table)} epochs, but {path.name} was trained for {epochs}: "
-                    f"it belongs to another attempt. Copy the table that was written beside these weights, or train again."
+                    f"it belongs to another attempt. Copy the table that was written with these weights, or train again."
                 )
         return cls(pd.concat(tables, ignore_index=True), found)
 

@@ -68,7 +68,7 @@ def test_patients_the_run_has_seen_are_found(own, tmp_path):
 def test_wrong_values(own, tmp_path):
     with pytest.raises(ParameterError, match="leave-out"):
         opened(own, tmp_path, tmp_path, "ignore")
-    with pytest.raises(ParameterError, match="no folder"):
+    with pytest.raises(ParameterError, match="is not a folder"):
         opened(own, tmp_path, tmp_path / "nowhere")
 
 

@@ -152,9 +152,9 @@ def test_patients_that_become_known_later_come_in_without_decoding(index, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"size": 0}, "size=0"),
-        ({"size": 2048}, "size=2048"),
-        ({"size": 64.5}, "size=64.5"),
+        ({"size": 0}, "not 0"),
+        ({"size": 2048}, "not 2048"),
+        ({"size": 64.5}, "not 64.5"),
         ({"size": 32, "on_error": "ignore"}, "on_error"),
         ({"size": 32, "mask_rule": "nearest"}, "mask_rule"),
     ],
@@ -320,7 +320,7 @@ def test_a_disk_that_runs_full(index, tmp_path, monkeypatch, when):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(ArrayFile, {"open": "__init__"}.get(when, when), full)
-    with pytest.raises(PreprocessingError, match="the disk is full; mend that and run again"):
+    with pytest.raises(PreprocessingError, match="the disk is full; fix this and run again"):
         preprocessing.prepare(index, tmp_path / "a", 32)
     assert not (tmp_path / "a" / "prepared.json").exists()
 
@@ -461,5 +461,5 @@ def test_a_table_is_brought_up_to_date_under_the_lock(index, tmp_path, monkeypat
 
 
 def test_a_number_of_workers_that_cannot_be(index, tmp_path):
-    with pytest.raises(PreprocessingError, match="workers=-1 is not possible"):
+    with pytest.raises(PreprocessingError, match="workers must be 1 or more, .* not -1"):
         preprocessing.prepare(index, tmp_path / "a", 32, workers=-1)

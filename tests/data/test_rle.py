@@ -102,7 +102,7 @@ def test_runs_may_touch():
         ("0 " + "9" * 30, "number 2 runs past"),
         (f"{2**62} {2**62} {2**62} {2**62}", "number 1 runs past"),
         ("3 0", "number 2 is a run of no pixels"),
-        ("", "blank"),
+        ("", "is empty"),
         (float("nan"), "not text"),
         (None, "not text"),
     ],

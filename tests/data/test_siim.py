@@ -152,7 +152,7 @@ def test_nothing_that_fits_names_what_was_looked_for(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(SiimError, match=r"dicom-images-train.*stage_2_images.*png_images"):
         siim.load_index(tmp_path)
-    with pytest.raises(SiimError, match="no folder"):
+    with pytest.raises(SiimError, match="is not a folder"):
         siim.load_index(tmp_path / "nowhere")
 
 
@@ -235,7 +235,7 @@ def test_a_file_without_a_row_is_unlabelled_not_negative(copy):
     ("row", "error", "said"),
     [
         ("1.2.1,1 2 3", RleError, r"1\.2\.1.*pairs"),
-        ("1.2.1,", RleError, "blank"),
+        ("1.2.1,", RleError, "is empty"),
         ("1.2.1,1048577 1", RleError, "last pixel"),
         ("1.2.1,1 2,3", SiimError, "cannot be read as a table"),
         ("../../etc/passwd,-1", SiimError, "letters, digits"),

@@ -139,7 +139,7 @@ def test_unknown_rule_no_patients_and_repeated_ids():
     index = make_index([100, 0, 0, 100])
     with pytest.raises(SplitError, match="deck, deck-2k, follow-up, follow-up-90-10, trial, patient"):
         splits.split(index, "random")
-    with pytest.raises(SplitError, match="name a map"):
+    with pytest.raises(SplitError, match="give a map"):
         splits.split(index, "patient")
     with pytest.raises(SplitError, match="twice"):
         splits.split(pd.concat([index, index]), "deck")

@@ -143,7 +143,7 @@ def predictions(folder, table="ImageId,EncodedPixels\na,-1\n"):
     ["", "a,b\n1,2\n", "ImageId,EncodedPixels\n", "ImageId\n../mask/a\n", "ImageId\n/etc/x\n", "Image\xe9,b\n1,2\n"],
 )
 def test_a_table_that_is_none_of_predictions(tmp_path, table):
-    with pytest.raises(SubmissionError, match="masks.csv is no table of predictions; predict the X-rays again"):
+    with pytest.raises(SubmissionError, match="masks.csv as a table of predictions; predict the X-rays again"):
         submission.from_predictions(predictions(tmp_path / "p", table), tmp_path / "out.csv")
     assert not (tmp_path / "out.csv").exists()
 
@@ -151,7 +151,7 @@ def test_a_table_that_is_none_of_predictions(tmp_path, table):
 @pytest.mark.parametrize("sample", ["", "ImageId,EncodedPixels\n", "\x00\x00\n", "a b,-1\n", "\xff\xfe\n"])
 def test_a_sample_that_is_none(tmp_path, sample):
     (tmp_path / "sample.csv").write_bytes(sample.encode("latin-1"))
-    with pytest.raises(SubmissionError, match="is no CSV of image ids"):
+    with pytest.raises(SubmissionError, match="is not a CSV of image ids"):
         submission.from_predictions(predictions(tmp_path / "p"), tmp_path / "out.csv", tmp_path / "sample.csv")
 
 

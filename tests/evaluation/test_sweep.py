@@ -268,7 +268,7 @@ def test_at_and_its_errors():
     assert metrics.dsc_from_counts(*result.at(0.48, 128)) == 1
     with pytest.raises(SweepError, match="was not swept.*0.2 to 0.48.*64, 128"):
         result.at(0.5, 128)
-    with pytest.raises(SweepError, match="metric is 'dice'; choose one of dsc"):
+    with pytest.raises(SweepError, match="unknown metric 'dice'; choose from dsc"):
         result.best("dice")
 
 
@@ -333,7 +333,7 @@ OK = np.zeros((2, 4, 4), np.float32)
         ({"removal_thresholds": [1.5]}, "whole numbers"),
         ({"removal_thresholds": [-1]}, "0 or more"),
         ({"rule": "triplet"}, "pairs"),
-        ({"rule": "largest"}, "choose one of component, mask, triplet"),
+        ({"rule": "largest"}, "choose from component, mask, triplet"),
     ],
 )
 @pytest.mark.parametrize("threads", [1, 2])
@@ -359,7 +359,7 @@ def test_an_error_of_the_iterator_is_passed_on():
 
 
 def test_apply_refuses_unknown_rules_and_shapes():
-    with pytest.raises(SweepError, match="choose one of"):
+    with pytest.raises(SweepError, match="choose from"):
         postprocessing.apply(OK, 0.5, 1, "largest")
     with pytest.raises(SweepError, match="pass \\(H, W\\)"):
         postprocessing.apply(OK[0, 0], 0.5, 1)

@@ -190,7 +190,7 @@ def test_an_interrupted_prediction_leaves_nothing(tmp_path, images):
 @pytest.mark.parametrize(
     ("images", "transforms", "batch_size", "message"),
     [
-        (np.zeros((1, 32, 32), np.uint8), ("rotate",), 5, "choose out of flip, contrast, brightness, crop, elastic"),
+        (np.zeros((1, 32, 32), np.uint8), ("rotate",), 5, "choose from flip, contrast, brightness, crop, elastic"),
         (np.zeros((1, 32, 32)), ("flip",), 5, "images is float64"),
         (np.zeros((32, 32), np.uint8), ("flip",), 5, r"pass uint8 \(N, H, W\)"),
         (np.zeros((1, 32, 32), np.uint8), ("flip",), 0, "batch_size is 0"),

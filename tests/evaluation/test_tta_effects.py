@@ -48,7 +48,7 @@ def test_the_table_by_hand():
 
 def test_parameters_of_notebooks_are_checked():
     assert parameters.checked_rule("mask") == "mask" and parameters.checked_switch("tta_table", False) is False
-    with pytest.raises(SweepError, match="rule='largest' is no removal rule; choose one of component, mask, triplet"):
+    with pytest.raises(SweepError, match="unknown rule='largest'; choose from component, mask, triplet"):
         parameters.checked_rule("largest")
-    with pytest.raises(ParameterError, match="tta_table='true' is neither true nor false"):
+    with pytest.raises(ParameterError, match="tta_table must be true or false, not 'true'"):
         parameters.checked_switch("tta_table", "true")

@@ -86,7 +86,7 @@ def test_inspect_reports_and_writes_the_grey_levels(home, tmp_path, capsys):
 
 def test_a_folder_without_records_is_not_published(tmp_path, capsys):
     assert cli.main(["publish", str(tmp_path), str(tmp_path / "results")]) == 1
-    assert "holds no record" in capsys.readouterr().err
+    assert "no records below" in capsys.readouterr().err
     assert cli.main(["publish", str(tmp_path), str(tmp_path)]) == 1
     assert "name another one" in capsys.readouterr().err
 
@@ -112,7 +112,7 @@ def test_a_wrong_value_stops_in_the_first_cell_with_one_sentence(home):
         [*PAPERMILL, str(NOTEBOOKS / "train.ipynb"), str(out), "-p", "exp", "exp9"],
         cwd=home, capture_output=True, text=True,
     )  # fmt: skip
-    assert done.returncode and "choose one of exp1, exp2, exp3, exp4, exp5" in done.stderr
+    assert done.returncode and "choose from exp1, exp2, exp3, exp4, exp5" in done.stderr
     code = [cell for cell in nbformat.read(out, as_version=4).cells if cell.cell_type == "code" and cell.get("outputs")]
     # papermill puts a cell of its own with a link to the error at the top.
     errors = [output for cell in code for output in cell.outputs if output.output_type == "error"]
@@ -143,16 +143,16 @@ def test_sweep_before_train_says_what_to_run(home):
         ({"seed": -1}, "whole number"),
         ({"seed": True}, "whole number"),
         ({"split": "random"}, "auto, deck, deck-2k, follow-up, follow-up-90-10, trial, patient"),
-        ({"data": "/no/such/folder"}, "is no folder"),
+        ({"data": "/no/such/folder"}, "is not a folder"),
         ({"data": 7}, "-r data 7"),
         ({"accumulate": 0}, "whole number from 1"),
         ({"accumulate": True}, "whole number from 1"),
-        ({"force": "yes"}, "neither true nor false"),
+        ({"force": "yes"}, "must be true or false"),
         ({"precision": "fp16"}, "auto, 32, bf16"),
         ({"precision": True}, "auto, 32, bf16"),
         ({"logger": "wandb"}, "none, tensorboard"),
         ({"weights": "resnet"}, "weights"),
-        ({"patients": "/no/such/file.csv"}, "is no file"),
+        ({"patients": "/no/such/file.csv"}, "is not a file"),
     ],
 )
 def test_every_parameter_is_checked(given, sentence):
@@ -165,7 +165,7 @@ def test_every_parameter_is_checked(given, sentence):
     [
         ({"experiment": "exp4"}, "has no parameter 'experiment'; it has exp, data"),
         ({"seed": "x"}, "no whole number"),
-        ({"force": "1"}, "neither true nor false"),
+        ({"force": "1"}, "must be true or false"),
     ],
 )
 def test_the_own_command_is_strict(given, sentence, tmp_path):
@@ -259,7 +259,7 @@ def test_the_advice_repeats_every_parameter_that_chooses_the_folder(tmp_path, mo
 
 
 def test_the_sweeps_augmentation_is_a_text():
-    with pytest.raises(PneumoError, match="tta=5 is no text; give flip, contrast"):
+    with pytest.raises(PneumoError, match="tta must be text, not 5: flip, contrast"):
         parameters.checked_transforms(5)
 
 
