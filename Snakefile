@@ -2,7 +2,7 @@
 
     snakemake --cores 2 book                                         the five experiments on the phantom, and the book
     snakemake --cores 8 --config data=/data/siim profile=paper runs  the real thing
-    snakemake --cores 2 --config profile=study study                 every arm of every study, one run a job
+    snakemake --cores 2 --config profile=study study                 every arm of every study, one run per job
 """
 
 import os
@@ -48,7 +48,7 @@ HERE = literal(FOLDER)
 STUDIES = literal(os.path.relpath(STUDY_DATA.folder.parent / "studies"))
 COMMON = f"-p data {quoted(DATA)} -p profile {PROFILE} -p seed {SEED} -p split {SPLIT} -p patients {quoted(PATIENTS)}"
 COMMON += f" -p on_error {ON_ERROR}"
-# What the book is made from beside the runs; the rest of book/ is made by the build.
+# What the book is built from in addition to the runs; the rest of book/ is made by the build.
 MADE = {"_build", "generated", "runs", "__pycache__", *(f"{name}.md" for name in EXPERIMENTS)}
 BOOK = [path for folder in ("book", "results") for path in Path(folder).rglob("*.*") if not MADE & set(path.parts)]
 BOOK += [Path("_config.yml"), Path("_toc.yml"), *Path("pneumo_lib").rglob("*.py")]
@@ -137,7 +137,7 @@ rule test:
         f"{HERE}/{{exp}}/seed{{seed}}/record.json",
     threads: EVALUATION_CORES
     params:
-        # What each augmentation adds is measured once: it takes eight forward passes an image.
+        # What each augmentation adds is measured once: it takes eight forward passes per image.
         table=lambda wildcards: wildcards.exp == studies.BASE,
     shell:
         NOTEBOOK.replace("{output:q}", "{output[0]:q}") + " -p tta_table {params.table}"

@@ -13,7 +13,7 @@ from pneumo_lib.phantom import writer
 
 def main(n_images: int = 100) -> None:
     cv2.setNumThreads(1)
-    # Compiling (once a machine) and the noise field (once a process) are no part of an image.
+    # Compiling (once per machine) and the noise field (once per process) are no part of an image.
     phantom.draw(0)
     with tempfile.TemporaryDirectory() as folder:
         spent = {"draw": 0.0, "write": 0.0}

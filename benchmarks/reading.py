@@ -91,7 +91,7 @@ def augmenting() -> None:
                 transform.set_random_seed(seed)
                 transform(image=image, mask=image)
 
-        print(f"augment at {size} px: {best_of(epoch) * 10:.2f} ms an image, of it reseeding {reseed * 1e3:.2f} ms")
+        print(f"augment at {size} px: {best_of(epoch) * 10:.2f} ms per image, of it reseeding {reseed * 1e3:.2f} ms")
 
 
 def main() -> None:
@@ -102,7 +102,7 @@ def main() -> None:
     print(f"{hardware.usable_cores()} cores, load {os.getloadavg()[0]:.1f}")
     took = seconds(lambda: siim.load_index(arguments.folder))
     index = siim.load_index(arguments.folder)
-    print(f"index of {len(index)} images: {took:.2f} s, {took / len(index) * 1e3:.2f} ms an image")
+    print(f"index of {len(index)} images: {took:.2f} s, {took / len(index) * 1e3:.2f} ms per image")
     index = index.head(arguments.images)
     reading(index.path.tolist())
     masks(index)

@@ -7,10 +7,10 @@ Three ways, on the same device, in turns, the fastest round of each:
 (c) plain     float32 PyTorch as most public replications have it: a DataLoader that decodes DICOM files with pydicom's
               default decoder, resizes and augments them as (b) does; contiguous memory, default Adam
 
-Each round begins with steps that do not count. (b) and (c) have as many loader processes, which go on working while steps
+Each round begins with steps that do not count. (b) and (c) have as many loader processes, which keep working while steps
 are timed. At the end: processor time of the augmentation, which on a CPU the loader takes from the network.
 
-The X-rays are phantoms in DICOM files, made in a temporary folder, each used several times an epoch. Ratios say more than
+The X-rays are phantoms in DICOM files, made in a temporary folder, each used several times per epoch. Ratios say more than
 speeds where a machine is shared. On two cores without a GPU it takes about seven minutes.
 """
 
@@ -74,7 +74,7 @@ def machine_of(device: str) -> TrainerSetup:
 
 
 def network_alone(size: int, batch: int, device: str) -> float:
-    """(a), images a second."""
+    """(a), images per second."""
     model = unet.build(EXPERIMENT).to(device, memory_format=torch.channels_last).train()
     machine = machine_of(device)
     if machine.compiles(sys.maxsize):
@@ -115,7 +115,7 @@ class Timed(SegmentationModule):
 
 
 def pipeline(part: Subset, batch: int, device: str) -> float:
-    """(b), images a second."""
+    """(b), images per second."""
     machine = machine_of(device)
     model = unet.build(EXPERIMENT).to(memory_format=torch.channels_last)
     if machine.compiles(sys.maxsize):
@@ -131,7 +131,7 @@ def pipeline(part: Subset, batch: int, device: str) -> float:
 
 
 def plain(index, size: int, batch: int, device: str, workers: int) -> float:
-    """(c), images a second."""
+    """(c), images per second."""
     model, loss_of = unet.build(EXPERIMENT).to(device).train(), BCEDiceLoss()
     optimizer = torch.optim.Adam(model.parameters(), lr=EXPERIMENT.learning_rate)
     data, last = DicomFiles(index, size), UNCOUNTED[device] + COUNTED[device]
@@ -178,7 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[256, 512], help="sides in pixels (default: 256 512)")
     parser.add_argument(
-        "--batch", type=int, nargs="+", default=[40, 14], help="images a step, by size (default: 40 14)"
+        "--batch", type=int, nargs="+", default=[40, 14], help="images per step, by size (default: 40 14)"
     )
     parser.add_argument("--images", type=int, default=40, help="different X-rays (default: 40)")
     parser.add_argument("--rounds", type=int, default=2)
@@ -186,7 +186,7 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{machine_of(options.device).title}, torch {torch.__version__}, {options.images} X-rays\n")
     columns = (
-        "device | pixels | batch | (a) network | (b) pipeline | (c) plain | b/a | b/c | augmentation, CPU ms an image"
+        "device | pixels | batch | (a) network | (b) pipeline | (c) plain | b/a | b/c | augmentation, CPU ms per image"
     )
     print(f"{columns}\n{'--|' * columns.count('|')}--")
     with tempfile.TemporaryDirectory() as folder:

@@ -44,7 +44,7 @@ experiments.differences(run.experiment, experiments.get(studies.BASE, profile))
 # %% [markdown]
 # ## Train, choose thresholds on validation, test
 #
-# A run that has its record is not repeated; one that was cut off goes on.
+# A run with a record is not repeated; an interrupted run resumes.
 
 # %%
 study_runs.run_one(run, keep)

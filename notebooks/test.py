@@ -13,8 +13,8 @@
 # %% [markdown]
 # # Test
 #
-# The finished model on the test images, with the thresholds chosen on validation, beside the deck's way of choosing them on the
-# test images themselves.
+# The finished model on the test images, with thresholds chosen on validation images and, for comparison, as in the deck, on
+# the test images themselves.
 
 # %% tags=["parameters"]
 exp: str = "exp4"  # exp1 ... exp5, or a variant such as exp3-own
@@ -27,7 +27,7 @@ on_error: str = "stop"  # X-rays that cannot be read: stop and name all of them,
 test_data: str = ""  # folders of other data to test on, with commas between; empty: the run's own test images
 test_patients: str = ""  # as patients, for test_data
 seen: str = "refuse"  # images of test_data that the run has seen: refuse, or leave-out
-tta_table: bool = True  # measure what each augmentation adds: 8 forward passes an image, hours for paper without a GPU
+tta_table: bool = True  # measure what each augmentation adds: 8 forward passes per image, hours for paper without a GPU
 
 # %%
 from pneumo_lib import parameters, runs

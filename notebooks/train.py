@@ -13,7 +13,7 @@
 # %% [markdown]
 # # Train one experiment
 #
-# Two stages: the U-Net first learns on small images, then goes on with larger ones from the same weights. Look for a
+# Two stages: the U-Net first learns on small images, then continues with larger ones from the same weights. Look for a
 # validation loss that still falls when the second stage begins.
 
 # %% tags=["parameters"]
@@ -26,7 +26,7 @@ patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's
 on_error: str = "stop"  # X-rays that cannot be read: stop and name all of them, or skip (leave them out)
 weights: str = "auto"  # imagenet, none (random), or a .safetensors file; auto: as the profile says
 encoder: str = "auto"  # any of segmentation_models_pytorch; auto: the experiment's
-accumulate: int = 1  # forward passes a step, where a batch does not fit into memory
+accumulate: int = 1  # forward passes per step, where a batch does not fit into memory
 precision: str = "auto"  # 32 (float32), bf16 (mixed); auto: bf16 where the device has instructions for it
 logger: str = "none"  # none, or tensorboard: curves in the run's folder tensorboard/; needs that extra
 force: bool = False  # train from the beginning although weights are there
@@ -79,7 +79,7 @@ xray_figures.batch(
 # %% [markdown]
 # ## Training
 #
-# What will be done, then the doing. A run that is cut off goes on where it was when it is started again.
+# The plan, then the training. An interrupted run resumes where it was when it is started again.
 
 # %%
 training.plan(run.experiment, run.dataset, run.folder, run.initial, precision)
@@ -112,7 +112,7 @@ score_figures.curves(result.history, f"{run.experiment.name}, {run.label}")
 tables.stages(result.stages, run)
 
 # %% [markdown]
-# What it cost, of every session if it was cut off; images a second count training alone, not validation.
+# What it cost, of every session if it was cut off; images per second count training alone, not validation.
 
 # %%
 result.cost()
@@ -128,7 +128,7 @@ workflow.first_predictions(run)
 # %% [markdown]
 # ## Where things are
 #
-# The weights (safetensors), the history and the settings; `notebooks/sweep` goes on from here.
+# The weights (safetensors), the history and the settings; `notebooks/sweep` continues from here.
 
 # %%
 run.files()

@@ -1,7 +1,7 @@
-"""The command `pneumo`: the steps of a run, prediction and all that is done with files; its options are `PARAMETERS`.
+"""The command `pneumo`: the steps of a run, prediction, and work with files; its options come from `PARAMETERS`.
 
 Several GPUs: `torchrun --no-python --nproc-per-node 4 pneumo train --exp exp4 --profile paper`, or
-`srun --nodes 1 --ntasks-per-node 4 pneumo train ...`, one task a GPU; Lightning refuses srun's `-n`.
+`srun --nodes 1 --ntasks-per-node 4 pneumo train ...`, one task per GPU; Lightning refuses srun's `-n`.
 """
 
 import sys
@@ -44,7 +44,7 @@ def pneumo() -> None:
 @pneumo.command()
 @_options(TRAIN)
 def train(accumulate: int, precision: str, logger: str, force: bool, **named) -> None:
-    """Train all stages of a run; one that was cut off goes on."""
+    """Train all stages of a run; an interrupted run resumes."""
     from pneumo_lib import runs
 
     # A wrong value is answered before PyTorch is imported.
@@ -176,7 +176,7 @@ def submit(predictions, out, sample, fill) -> None:
 @click.argument("source")
 @click.option("--to", required=True, metavar="DIR", help="folder to put it in")
 def download(source, to) -> None:
-    """Get a copy of SIIM-ACR; a wrong SOURCE lists those there are."""
+    """Get a copy of SIIM-ACR; an unknown SOURCE lists the known ones."""
     from pneumo_lib.data import download as downloads
     from pneumo_lib.data import siim
 

@@ -1,4 +1,4 @@
-"""Every error that a user can cause: one sentence that names the file or parameter, what is wrong and what to do."""
+"""Errors that a user can cause. Each message names the file or parameter, says what is wrong and what to do."""
 
 
 class PneumoError(ValueError):
@@ -25,11 +25,11 @@ class WriteError(PneumoError):
 
 
 class DicomError(PneumoError):
-    """A DICOM file that is damaged or holds no chest X-ray."""
+    """A DICOM file that is damaged or is not a chest X-ray."""
 
 
 class RadiographError(PneumoError):
-    """A file or folder that holds no readable X-ray."""
+    """A file or folder without a readable X-ray."""
 
 
 class SiimError(PneumoError):
@@ -37,7 +37,7 @@ class SiimError(PneumoError):
 
 
 class RleError(PneumoError):
-    """A run-length code that is none."""
+    """A run-length encoding that cannot be decoded."""
 
 
 class SplitError(PneumoError):
@@ -61,7 +61,7 @@ class WeightsError(PneumoError):
 
 
 class TrainingError(PneumoError):
-    """A training that cannot start, go on or be kept."""
+    """Training cannot start, continue or be saved."""
 
 
 class TtaError(PneumoError):

@@ -32,7 +32,7 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class Stage:
-    """One training stage: square images of `image_size` pixels a side, `batch_size` images a step, `epochs` passes.
+    """One training stage: square images of `image_size` pixels per side, `batch_size` images per step, `epochs` passes.
 
     rate: the stage's initial learning rate, relative to the experiment's.
     """

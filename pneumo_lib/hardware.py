@@ -1,4 +1,4 @@
-"""The machine: usable cores, shared memory, the number format of training, and the energy that training takes.
+"""Usable CPU cores, shared memory, the number format of training, and the energy that training takes.
 
 PyTorch is imported inside functions because its import takes seconds, and wrong parameters should be reported at once.
 """

@@ -45,7 +45,7 @@ def _acquired(path: Path, what: str) -> int:
         number = f" (number {holder})" if holder else ""
         raise BusyError(f"another process{number} is working on {what}; wait until it ends, or stop it.") from error
     except OSError:
-        # Some network file systems have no locks; work goes on without one there.
+        # Some network file systems have no locks; work continues without one there.
         return descriptor
     with suppress(OSError):
         os.ftruncate(descriptor, 0)

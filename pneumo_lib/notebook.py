@@ -67,7 +67,7 @@ def _typed(name: str, text: str, default: str) -> int | bool | str:
 
 
 def run(notebook: Path, output: Path, given: dict[str, str]) -> None:
-    """Executes a notebook into `output`; a failed one is kept beside it as `NAME.failed.ipynb`, to look at.
+    """Executes a notebook into `output`; a failed one is kept next to it as `NAME.failed.ipynb`, to look at.
 
     Raises:
         NotebookError: see `checked`; or a cell failed: its error, in a sentence; or the kernel died.

@@ -36,7 +36,7 @@ PARAMETERS = {
     "on_error": Parameter("stop", "X-rays that cannot be read: stop and name all of them, or skip (leave them out)"),
     "weights": Parameter("auto", "imagenet, none (random), or a .safetensors file; auto: as the profile says"),
     "encoder": Parameter("auto", "any of segmentation_models_pytorch; auto: the experiment's"),
-    "accumulate": Parameter(1, "forward passes a step, where a batch does not fit into memory"),
+    "accumulate": Parameter(1, "forward passes per step, where a batch does not fit into memory"),
     "precision": Parameter("auto", "32 (float32), bf16 (mixed); auto: bf16 where the device has instructions for it"),
     "logger": Parameter("none", "none, or tensorboard: curves in the run's folder tensorboard/; needs that extra"),
     "force": Parameter(False, "train from the beginning although weights are there"),
@@ -51,7 +51,7 @@ PARAMETERS = {
     "test_patients": Parameter("", "as patients, for test_data"),
     "seen": Parameter("refuse", "images of test_data that the run has seen: refuse, or leave-out"),
     "tta_table": Parameter(
-        True, "measure what each augmentation adds: 8 forward passes an image, hours for paper without a GPU"
+        True, "measure what each augmentation adds: 8 forward passes per image, hours for paper without a GPU"
     ),
 }
 """Every parameter of notebooks/train, sweep and test and of the commands of the same names."""

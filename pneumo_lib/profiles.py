@@ -12,7 +12,7 @@ class Profile:
     """A scale at which every experiment can run (our choice, but for `paper`).
 
     `image_sizes` stand for the deck's 256 and 512; batch sizes and epochs at each are divided by
-    `batch_divisors` and `epoch_divisors`, rounded, at least 1 (and at least 2 images a batch, for batch norm).
+    `batch_divisors` and `epoch_divisors`, rounded, at least 1 (and at least 2 images per batch, for batch norm).
     phantom_subsets: training, validation and test images of the phantom data set made for it.
     second_rate: of the second stage, relative to the first one's learning rate; `None`: the experiment's own.
     schedule: of the learning rate; `None`: the experiment's own.
@@ -155,7 +155,7 @@ def get(name: str) -> Profile:
 
 
 def departures(experiment) -> pd.DataFrame:
-    """What the experiment's profile changes of the method, one row a setting; empty at the paper's scale.
+    """What the experiment's profile changes of the method, one row per setting; empty at the paper's scale.
 
     Args:
         experiment: an `Experiment`, scaled to its profile.

@@ -21,7 +21,7 @@ TABLES = Path(__file__).with_name("published.csv")
 
 @cache
 def tables() -> pd.DataFrame:
-    """Columns table, row, column, value (text), source, status; one row a number."""
+    """Columns table, row, column, value (text), source, status; one row per number."""
     return pd.read_csv(TABLES, dtype=str)
 
 

@@ -1,4 +1,4 @@
-"""The record of a run: small, plain, enough to redraw its tables and figures without the model; and which is published."""
+"""The record of a run, enough to redraw its tables and figures without the model, and its publication."""
 
 import json
 import platform
@@ -57,7 +57,7 @@ class Record:
 
     @property
     def label(self) -> str:
-        """Data, profile and seed: what stands beside its numbers."""
+        """Data, profile and seed, shown next to its numbers."""
         text = self.values["label"]
         return f"{SILVER}: {text}" if self.silver and SILVER not in text else text
 
@@ -237,7 +237,7 @@ def headline(record: Record) -> dict:
 
 EXPLORER = "explorer-data.js"
 PICTURES = ("gallery.png", EXPLORER)
-"""What the book shows of a run beside its numbers; of patients' X-rays never published."""
+"""What the book shows of a run in addition to its numbers; of patients' X-rays never published."""
 
 
 def publish(runs: Path, results: Path) -> list[Path]:

@@ -30,7 +30,7 @@ def scored(test: SweepResult, thresholds: Thresholds) -> Scored:
 
 
 def images_of(run: Run, truth: TrueMasks) -> pd.DataFrame:
-    """`image_id`, `patient_id`, `truth_px` of the test images, in the order of the part."""
+    """`image_id`, `patient_id`, `truth_px` of the test images, in the order of the subset."""
     index = run.dataset.part("test", run.experiment.image_size).index
     return index[["image_id", "patient_id"]].assign(truth_px=[int(mask.sum()) for mask in truth])
 

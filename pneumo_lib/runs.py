@@ -89,7 +89,7 @@ class Run:
 
     @property
     def label(self) -> str:
-        """What stands beside every number of this run."""
+        """Label that is shown next to every number of this run."""
         return f"{self.dataset.label}, seed {self.seed}"
 
     def weights(self, stage: int) -> Path:

@@ -1,4 +1,4 @@
-"""The steps of a run as functions, and what the notebooks of sweep and test share: model, predictions, thresholds."""
+"""The steps of a run as functions, and what sweep and test share: model, predictions, thresholds."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def swept(probability: CommonGridMaps, truth: TrueMasks, rule: str = "component"
 def counts_without_removal(run: Run, result: SweepResult, probability: CommonGridMaps, truth: TrueMasks) -> Counts:
     """Counts at the pipeline's own binarization threshold (B-TH), every component kept."""
     if result.rule != "component":
-        # Other rules have no cell without removal.
+        # Other rules have no grid point without removal.
         result = sweep.sweep(probability, truth, removal_thresholds=[0])
     return result.at(run.experiment.binarization_threshold, 0)
 
@@ -138,7 +138,7 @@ def tta_pictures(run: Run, positions: dict[str, int], transforms: list[str], cho
     """Test images under none, the run's own and all transforms, by its finished model.
 
     Args:
-        positions: title → position in the test part, one row of the figure each.
+        positions: title → position among the test images, one row of the figure each.
         transforms: the run's own.
         chosen: whose binarization threshold is outlined.
         label: what the data are.
@@ -286,7 +286,7 @@ def measure(
 def write_record(
     run: Run, chosen: Thresholds, transforms: list[str], measured: dict, per_image: pd.DataFrame
 ) -> Record:
-    """Writes `record.json` and the tables beside it."""
+    """Writes `record.json` and its tables."""
     trained = run.trained()
     about = {
         "stages": trained.stages,

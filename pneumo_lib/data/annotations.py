@@ -1,4 +1,4 @@
-"""The challenge's table of run-length masks, in each of the forms that are about, and the map of images to patients."""
+"""The challenge's table of run-length masks, in each of its published forms, and the map of images to patients."""
 
 import re
 from importlib.util import find_spec

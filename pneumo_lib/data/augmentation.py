@@ -121,7 +121,7 @@ def _random_sized_crop(size: int, p: float) -> A.BasicTransform:
     return A.RandomSizedCrop(
         min_max_height=(round(412 * size / REFERENCE_PX), size),
         size=(size, size),
-        # Plain nearest lies half a pixel beside the bilinear image.
+        # Plain nearest is shifted by half a pixel from the bilinear image.
         mask_interpolation=cv2.INTER_NEAREST_EXACT,
         p=p,
     )

@@ -30,7 +30,7 @@ class EpochOrder(Sampler[Key]):
     come from few images, and the shuffle leaves out others each time.) Several processes share out each batch.
 
     Attributes:
-        used: images an epoch, of all processes.
+        used: images per epoch, of all processes.
     """
 
     def __init__(self, n_images: int, batch_size: int, seed: int, stage: int, rank: int = 0, world: int = 1):
@@ -65,7 +65,7 @@ class TrainingImages(Dataset):
 
 
 class PlainImages(Dataset):
-    """Image and mask as they are, uint8 (1, H, W) each, for a position in the part."""
+    """Image and mask as they are, uint8 (1, H, W) each, for a position in the subset."""
 
     def __init__(self, part: Subset):
         self.part = part
@@ -112,14 +112,14 @@ def training_loader(
 
 
 def validation_loader(part: Subset, batch_size: int, rank: int = 0, world: int = 1) -> DataLoader:
-    """Plain batches in the order of the part; several processes take turns, and each has one at least."""
+    """Plain batches in the order of the subset; several processes take turns, and each has one at least."""
     size = max(1, min(batch_size, len(part) // world))
     batches = [list(range(first, min(first + size, len(part)))) for first in range(0, len(part), size)]
     return DataLoader(PlainImages(part), batch_sampler=batches[rank::world])
 
 
 def default_workers(device: str) -> int:
-    """Loader processes: enough to keep a GPU fed; one beside a CPU that trains."""
+    """Loader processes: enough to keep a GPU fed; one if the CPU trains."""
     cores = usable_cores()
     return max(1, min(cores - 1, 16)) if device == "cuda" else min(1, cores - 1)
 

@@ -20,16 +20,16 @@ PHANTOM = "phantom"
 SILVER = "silver labels"
 """What a data set's masks are called where another model predicted them: where the folder's name has "silver" in it."""
 LABELS = "labels.csv"
-"""The index beside the prepared arrays: with it they serve where the X-rays are not."""
+"""Index stored with the prepared arrays, so that these can be used without the X-rays."""
 Maker = Callable[[Path, int], object]
 SPLIT_RULES = ("auto", *splits.RULES)
 
 
 @dataclass(frozen=True)
 class Subset:
-    """Images uint8 (N, H, W), masks uint8 0/1 (N, H, W) and index rows of one part of the split, in the same order.
+    """Images uint8 (N, H, W), masks uint8 0/1 (N, H, W) and index rows of one subset, in the same order.
 
-    The arrays are memory-mapped; `rows` are the positions of the part's images in them.
+    The arrays are memory-mapped; `rows` are the positions of the subset's images in them.
     """
 
     images: np.ndarray
@@ -76,7 +76,7 @@ class Dataset:
 
     @property
     def label(self) -> str:
-        """What stands beside every number from this data set."""
+        """Label that is shown next to every number from this data set."""
         kind = "phantom data" if self.is_phantom else self.name
         kind = f"{SILVER} ({self.name})" if is_silver(self.name) else kind
         return f"{kind}, {self.profile.name} profile"
@@ -87,7 +87,7 @@ class Dataset:
 
     @cached_property
     def index(self) -> pd.DataFrame:
-        """One row an image (`siim.load_index`), without those of `unreadable`.
+        """One row per image (`siim.load_index`), without those of `unreadable`.
 
         Raises:
             ParameterError: runs on other data of the same name are there.
@@ -117,7 +117,7 @@ class Dataset:
 
     @cached_property
     def unreadable(self) -> pd.DataFrame:
-        """`image_id`, `error` of the files that `on_error` "skip" left out; listed in `unreadable.csv` beside the arrays."""
+        """`image_id`, `error` of the files that `on_error` "skip" left out; listed in `unreadable.csv` next to the arrays."""
         if self.on_error == "stop" or self._without_files:
             return pd.DataFrame(columns=["image_id", "error"])
         # Only decoding tells.
@@ -136,7 +136,7 @@ class Dataset:
         return self.root is not None and not self.root.is_dir() and (self.folder / LABELS).is_file()
 
     def at(self, size: int) -> Preprocessed:
-        """The arrays at `size` pixels a side, made when first asked for."""
+        """The arrays at `size` x `size` pixels, made when first needed."""
         return self._at([size])[size]
 
     def _at(self, sizes: Sequence[int]) -> dict[int, Preprocessed]:
@@ -157,7 +157,7 @@ class Dataset:
 
     @cached_property
     def split(self) -> pd.Series:
-        """train / validation / test by image, saved beside the arrays so that every run of every experiment sees the same."""
+        """train / validation / test by image, saved next to the arrays so that every run of every experiment sees the same."""
         path = self.folder / f"split-{self.split_rule}.csv"
         if not path.is_file():
             splits.save(path, self.index, splits.split(self.index, self.split_rule, seed=0, counts=self._counts))
@@ -165,7 +165,7 @@ class Dataset:
 
     @property
     def _counts(self) -> tuple[int, int, int] | None:
-        """Exact sizes of the parts: the profile's, of a phantom data set of its size that is split by patient."""
+        """Exact sizes of the subsets: the profile's, of a phantom data set of its size that is split by patient."""
         ours = self.is_phantom and self.split_rule == "patient" and len(self.index) == self.profile.phantom_images
         return self.profile.phantom_subsets if ours and self.index.labelled.all() else None
 
@@ -175,7 +175,7 @@ class Dataset:
         return splits.default_rule(self.index) if self.rule == "auto" else self.rule
 
     def report(self) -> pd.DataFrame:
-        """Sizes, positives and shared patients of each part of the split."""
+        """Sizes, positives and shared patients of each subset."""
         return splits.report(self.index, self.split)
 
     def leakage(self) -> pd.DataFrame:
@@ -198,7 +198,7 @@ class Dataset:
         )
 
     def part(self, name: str, size: int) -> Subset:
-        """One part of the split ("train", "validation" or "test") at `size` pixels a side.
+        """One subset ("train", "validation" or "test") at `size` x `size` pixels.
 
         Raises:
             SplitError: "test" under a rule that leaves none.
@@ -213,7 +213,7 @@ class Dataset:
         return Subset(arrays.images, arrays.masks, arrays.index.iloc[rows].reset_index(drop=True), rows)
 
     def labels(self, name: str, size: int) -> pd.DataFrame:
-        """The rows of `index`, with the masks' run-length codes, of one part's images, in the order of `part`."""
+        """The rows of `index`, with the masks' run-length encodings, of one subset's images, in the order of `part`."""
         return (
             self.index.set_index("image_id", drop=False)
             .loc[self.part(name, size).index["image_id"]]
@@ -288,6 +288,6 @@ def open_dataset(
 
 
 def _folder(name: str, profile: Profile, split: str) -> Path:
-    # A rule asked for by name has runs of its own beside those of the default rule.
+    # A rule asked for by name has runs of its own, separate from those of the default rule.
     suffix = "" if split == "auto" else f"-{split}"
     return paths.home() / "runs" / f"{name}-{profile.name}{suffix}" / "prepared"

@@ -240,7 +240,7 @@ def _view_words(named: str) -> set[str]:
 
 
 def _meaning(dataset: pydicom.Dataset, keyword: str) -> str:
-    """What the first code of a sequence means, in words."""
+    """Meaning of the first code of a sequence, as text."""
     try:
         return text(dataset[keyword][0], "CodeMeaning")
     except Exception:  # pydicom parses a sequence when it is asked for, and untrusted bytes raise anything

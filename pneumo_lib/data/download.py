@@ -1,4 +1,4 @@
-"""Getting a copy of SIIM-ACR from Kaggle: `pneumo download siim-stage1 --to DIR`.
+"""Download of SIIM-ACR from Kaggle: `pneumo download siim-stage1 --to DIR`.
 
 The data may not be redistributed, so everyone fetches them with an account of their own. Kaggle's client does that
 (`pip install 'pneumo-lib[download]'`); an archive downloaded by hand and put where the command says does as well. Not

@@ -41,7 +41,7 @@ class ExternalDataset(Dataset):
 
     @cached_property
     def index(self) -> pd.DataFrame:
-        """One row a labelled image, seen ones too: the arrays hold all of them."""
+        """One row per labelled image, seen ones too: the arrays hold all of them."""
         index = pd.concat([siim.load_index(root, patients=self.patients) for root in self.roots], ignore_index=True)
         index = index[index.labelled].sort_values("image_id", ignore_index=True)
         if index.image_id.duplicated().any():

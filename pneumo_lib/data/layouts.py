@@ -1,4 +1,4 @@
-"""Which files of a folder belong to a copy of SIIM-ACR, found by looking; nothing is opened."""
+"""File layouts of copies of SIIM-ACR, recognised by the names of files; no file is opened."""
 
 import os
 import re
@@ -49,7 +49,7 @@ def find(root: Path) -> Files:
 
     Stems that stand for the same image twice (copies of equal size) count once, the first path in order. Left out and
     listed: archive leftovers (`__MACOSX/`) and hidden files, stems with other characters than letters, digits, `_`, `.`,
-    `-`, and PNG files beside DICOM files or beside a mirror's folders.
+    `-`, and PNG files next to DICOM files or to a mirror's folders.
 
     Raises:
         SiimError: no such folder, one that cannot be read, nothing that fits, or two different files for one image.

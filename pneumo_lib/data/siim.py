@@ -1,4 +1,4 @@
-"""The index of a copy of SIIM-ACR: one row an image, from whichever layout the copy has."""
+"""The index of a copy of SIIM-ACR: one row per image, from whichever layout the copy has."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +16,7 @@ from pneumo_lib.hardware import usable_cores
 
 
 def load_index(root: str | Path, patients: str | Path | None = None) -> pd.DataFrame:
-    """One row an image of the copy of SIIM-ACR at or below `root`, sorted by image id.
+    """One row per image of the copy of SIIM-ACR at or below `root`, sorted by image id.
 
     Args:
         root: folder of the DICOM files and their table, of a PNG mirror, or of PNG files of NIH ChestX-ray14.
@@ -24,7 +24,7 @@ def load_index(root: str | Path, patients: str | Path | None = None) -> pd.DataF
             The DICOM's own PatientID differs from image to image and is not used.
 
     Returns:
-        Columns `image_id`; `path` (absolute); `rle` (tuple of str, one a row of the table; () where unlabelled);
+        Columns `image_id`; `path` (absolute); `rle` (tuple of str, one per row of the table; () where unlabelled);
         `labelled` (bool: the table has a row); `positive` and `mask_area_px` (at 1024 x 1024; <NA> where unlabelled);
         `patient_id`, `sex`, `view` (<NA> where unknown); `age_years`, `pixel_spacing_mm` (NaN where unknown).
         `report` says what was found and left out.

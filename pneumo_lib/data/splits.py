@@ -1,4 +1,4 @@
-"""Which images train, which choose (validation) and which report (test): by patient where known, and duplicates counted."""
+"""Splits into training, validation and test images: by patient where patients are known, with duplicates counted."""
 
 import hashlib
 import itertools
@@ -18,22 +18,22 @@ _MOST_STRATA = 4
 def assign_groups(
     groups: np.ndarray, areas: np.ndarray, shares: Sequence[float], rng: np.random.Generator
 ) -> np.ndarray:
-    """Part number of each image, all images of a group in one part.
+    """Subset number of each image, all images of a group in one subset.
 
-    Greedy, as scikit-learn's `StratifiedGroupKFold`, which cannot serve: its parts are of equal size, and it balances one
+    Greedy, as scikit-learn's `StratifiedGroupKFold`, which cannot serve: its subsets are of equal size, and it balances one
     label. Here groups in falling size go where they bring the counts (images, positives, positives in each quarter of mask
-    area) nearest to their targets. Every part gets a positive image where
-    there are as many groups with one as parts.
+    area) nearest to their targets. Every subset gets a positive image where
+    there are as many groups with one as subsets.
 
     **Shape**: groups int (N,) numbered from 0; areas int (N,), 0 for negatives; shares sum to 1; returns int (N,).
     """
     counts = _group_counts(groups, areas)
     order = rng.permutation(len(counts))
     order = order[np.lexsort((-counts[order, 0], -counts[order, 1]))]  # most positives, then most images, first
-    parts = _greedy(counts, order, np.asarray(shares))
-    _spread(parts, counts[:, 1] > 0, counts, order)
-    _spread(parts, counts[:, 0] > 0, counts, order)
-    return parts[groups]
+    subsets = _greedy(counts, order, np.asarray(shares))
+    _spread(subsets, counts[:, 1] > 0, counts, order)
+    _spread(subsets, counts[:, 0] > 0, counts, order)
+    return subsets[groups]
 
 
 def _group_counts(groups: np.ndarray, areas: np.ndarray) -> np.ndarray:
@@ -53,24 +53,24 @@ def _greedy(counts: np.ndarray, order: np.ndarray, shares: np.ndarray) -> np.nda
     targets = shares[:, None] * counts.sum(axis=0)
     weights = 1 / np.maximum(targets, 1e-9)
     filled = np.zeros_like(targets)
-    parts = np.zeros(len(counts), int)
+    subsets = np.zeros(len(counts), int)
     for group in order:
-        # What the squared distance to the targets, relative to them, would change by in each part.
+        # What the squared distance to the targets, relative to them, would change by in each subset.
         gain = counts[group] * (2 * (filled - targets) + counts[group]) * weights
-        parts[group] = gain.sum(axis=1).argmin()
-        filled[parts[group]] += counts[group]
-    return parts
+        subsets[group] = gain.sum(axis=1).argmin()
+        filled[subsets[group]] += counts[group]
+    return subsets
 
 
-def _spread(parts: np.ndarray, wanted: np.ndarray, counts: np.ndarray, order: np.ndarray) -> None:
-    """Moves the smallest wanted groups until every part has one, as far as there are enough; small sets need it."""
-    n_parts = 3
-    for part in range(n_parts):
-        held = np.bincount(parts[wanted], minlength=n_parts)
+def _spread(subsets: np.ndarray, wanted: np.ndarray, counts: np.ndarray, order: np.ndarray) -> None:
+    """Moves the smallest wanted groups until every subset has one, as far as there are enough; small sets need it."""
+    n_subsets = 3
+    for subset in range(n_subsets):
+        held = np.bincount(subsets[wanted], minlength=n_subsets)
         donor = held.argmax()
-        if held[part] == 0 and held[donor] > 1:
-            candidates = [group for group in order if wanted[group] and parts[group] == donor]
-            parts[min(candidates, key=lambda group: counts[group, 0])] = part
+        if held[subset] == 0 and held[donor] > 1:
+            candidates = [group for group in order if wanted[group] and subsets[group] == donor]
+            subsets[min(candidates, key=lambda group: counts[group, 0])] = subset
 
 
 def duplicates(images: np.ndarray) -> np.ndarray:
@@ -93,12 +93,12 @@ def report_duplicates(images: np.ndarray, split: pd.Series) -> pd.DataFrame:
 
     Args:
         images: uint8 (N, H, W).
-        split: (N,) part of each image in the same order; images without a part (unlabelled) are left out.
+        split: (N,) subset of each image in the same order; images without a subset (unlabelled) are left out.
     """
     known = split.notna().to_numpy()
-    parts = pd.Series(split[known].to_numpy(object))
+    subsets = pd.Series(split[known].to_numpy(object))
     group = duplicates(images)[known]
-    crossing = parts.groupby(group).nunique() > 1
+    crossing = subsets.groupby(group).nunique() > 1
     return pd.DataFrame(
         {
             "images": [len(group)],
@@ -108,7 +108,7 @@ def report_duplicates(images: np.ndarray, split: pd.Series) -> pd.DataFrame:
     )
 
 
-PARTS = ("train", "validation", "test")
+SUBSETS = ("train", "validation", "test")
 RULES = ("deck", "deck-2k", "follow-up", "follow-up-90-10", "trial", "patient")
 WITHOUT_TEST = ("follow-up-90-10",)
 """Rules that leave no image for "test".
@@ -125,7 +125,7 @@ TRIAL_SHARES = (0.80, 0.10, 0.10)
 """Shares of train, validation and test under `trial`, for X-rays of unknown patients: our choice."""
 
 DECK_VALIDATION = 0.1
-"""Share of the deck's training part that becomes validation: our choice, as in the follow-up code; the deck has none."""
+"""Share of the deck's training subset that becomes validation: our choice, as in the follow-up code; the deck has none."""
 
 FOLLOW_UP_HOLD_OUT = 0.1
 FOLLOW_UP_SEED = 1994
@@ -141,7 +141,7 @@ def default_rule(index: pd.DataFrame) -> str:
 
 
 def split(index: pd.DataFrame, rule: str, seed: int = 0, counts: tuple[int, int, int] | None = None) -> pd.Series:
-    """The part of each image: "train", "validation" or "test"; <NA> for unlabelled images.
+    """The subset of each image: "train", "validation" or "test"; <NA> for unlabelled images.
 
     Args:
         index: as `siim.load_index` gives it; the order of its rows does not matter.
@@ -152,7 +152,7 @@ def split(index: pd.DataFrame, rule: str, seed: int = 0, counts: tuple[int, int,
             `follow-up`: by image; validation is the follow-up code's hold-out of 10 %, drawn with its seed 1994
             whatever `seed` says; the follow-up code tests on Kaggle's unpublished masks, so here a second tenth, drawn
             from the rest with `seed`, plays test.
-            `patient`: 70 / 15 / 15 %, all images of a patient in one part, stratified by positive and mask area; an
+            `patient`: 70 / 15 / 15 %, all images of a patient in one subset, stratified by positive and mask area; an
             image of unknown patient counts as a patient of its own.
         seed: of the draw.
         counts: exact numbers of training, validation and test images, under `patient` only.
@@ -161,27 +161,27 @@ def split(index: pd.DataFrame, rule: str, seed: int = 0, counts: tuple[int, int,
         Series "split" (string), aligned with `index`; `attrs` hold the rule and the seed.
 
     Raises:
-        SplitError: unknown rule, no patients known, or a part that would be empty.
+        SplitError: unknown rule, no patients known, or a subset that would be empty.
     """
     if rule not in RULES:
         raise SplitError(f"unknown split rule {rule!r}; choose from {', '.join(RULES)}.")
     labelled = index[index.labelled].sort_values("image_id")
     if labelled.image_id.duplicated().any():
         raise SplitError("The index names an image twice; give it as siim.load_index returns it.")
-    parts = _parts(labelled, rule, seed, counts)
-    for number, name in enumerate(PARTS):
-        if not (parts == number).any() and not (name == "test" and rule in WITHOUT_TEST):
+    subsets = _subsets(labelled, rule, seed, counts)
+    for number, name in enumerate(SUBSETS):
+        if not (subsets == number).any() and not (name == "test" and rule in WITHOUT_TEST):
             raise SplitError(
                 f"{len(labelled)} labelled images leave {name} empty under rule {rule!r}; give more images."
             )
     result = pd.Series(pd.NA, index=index.index, dtype="string", name="split")
-    result[labelled.index] = np.array(PARTS)[parts]
+    result[labelled.index] = np.array(SUBSETS)[subsets]
     result.attrs = {"rule": rule, "seed": seed}
     return result
 
 
 def report(index: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
-    """One row a part: `images`, `positive`, `positive_share`, `patients`, and `sharing_a_patient_with_train`.
+    """One row per subset: `images`, `positive`, `positive_share`, `patients`, and `sharing_a_patient_with_train`.
 
     The last is the number of images whose patient also has an image in training: "unknown" where no patient is known,
     and "at least n" where some are not. `rule` is the rule used.
@@ -189,17 +189,17 @@ def report(index: pd.DataFrame, split: pd.Series) -> pd.DataFrame:
     known = index.patient_id.notna()
     in_training = set(index.patient_id[(split == "train").fillna(False) & known])
     rows = []
-    for name in PARTS:
-        part = index[(split == name).fillna(False).to_numpy(bool)]
-        shared = int(part.patient_id.isin(in_training).sum()) if name != "train" else 0
-        sharing = str(shared) if part.patient_id.notna().all() else f"at least {shared}" if known.any() else "unknown"
+    for name in SUBSETS:
+        subset = index[(split == name).fillna(False).to_numpy(bool)]
+        shared = int(subset.patient_id.isin(in_training).sum()) if name != "train" else 0
+        sharing = str(shared) if subset.patient_id.notna().all() else f"at least {shared}" if known.any() else "unknown"
         rows.append(
             {
                 "split": name,
-                "images": len(part),
-                "positive": int(part.positive.sum()),
-                "positive_share": round(float(part.positive.mean()), 3) if len(part) else np.nan,
-                "patients": int(part.patient_id.nunique()) if known.any() else "unknown",
+                "images": len(subset),
+                "positive": int(subset.positive.sum()),
+                "positive_share": round(float(subset.positive.mean()), 3) if len(subset) else np.nan,
+                "patients": int(subset.patient_id.nunique()) if known.any() else "unknown",
                 "sharing_a_patient_with_train": "-" if name == "train" else sharing,
                 "rule": split.attrs.get("rule", "unknown"),
             }
@@ -217,7 +217,7 @@ def load(path: str | Path, index: pd.DataFrame) -> pd.Series:
     """The split saved at `path`, aligned with `index` by image id.
 
     Raises:
-        SplitError: unreadable, an unknown part, or other images or labels than those of `index`.
+        SplitError: unreadable, an unknown subset, or other images or labels than those of `index`.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -229,8 +229,8 @@ def load(path: str | Path, index: pd.DataFrame) -> pd.Series:
         raise SplitError(
             f"{path} cannot be read as a saved split ({str(error)[:120]}); delete it to make a new one."
         ) from error
-    if unknown := set(saved) - {*PARTS, ""}:
-        raise SplitError(f"{path} has the subset {min(unknown)[:40]!r}; only {', '.join(PARTS)} are allowed.")
+    if unknown := set(saved) - {*SUBSETS, ""}:
+        raise SplitError(f"{path} has the subset {min(unknown)[:40]!r}; only {', '.join(SUBSETS)} are allowed.")
     missing, extra = sorted(set(index.image_id) - set(saved.index)), sorted(set(saved.index) - set(index.image_id))
     if missing or extra:
         raise SplitError(
@@ -245,7 +245,7 @@ def load(path: str | Path, index: pd.DataFrame) -> pd.Series:
     return result
 
 
-def _parts(labelled: pd.DataFrame, rule: str, seed: int, counts: tuple[int, int, int] | None) -> np.ndarray:
+def _subsets(labelled: pd.DataFrame, rule: str, seed: int, counts: tuple[int, int, int] | None) -> np.ndarray:
     """Part number (0 train, 1 validation, 2 test) of each labelled image."""
     if rule == "patient":
         return _by_patient(labelled, seed, counts)
@@ -263,25 +263,25 @@ def _by_deck(n: int, test_share: float, seed: int) -> np.ndarray:
     order = np.random.default_rng(seed).permutation(n)
     n_test = round(test_share * n)
     n_validation = round(DECK_VALIDATION * (n - n_test))
-    parts = np.zeros(n, int)
-    parts[order[:n_test]] = 2
-    parts[order[n_test : n_test + n_validation]] = 1
-    return parts
+    subsets = np.zeros(n, int)
+    subsets[order[:n_test]] = 2
+    subsets[order[n_test : n_test + n_validation]] = 1
+    return subsets
 
 
 def _by_follow_up(n: int, rule: str, seed: int) -> np.ndarray:
     """The follow-up code's own call; its sorted paths are in the order of the sorted image ids."""
-    parts = np.zeros(n, int)
+    subsets = np.zeros(n, int)
     if n < 2:
-        return parts
+        return subsets
     # More than a second to import, and of no use to the other rules.
     from sklearn.model_selection import train_test_split
 
     held_out = train_test_split(np.arange(n), test_size=FOLLOW_UP_HOLD_OUT, random_state=FOLLOW_UP_SEED)[1]
-    parts[held_out] = 1
+    subsets[held_out] = 1
     if rule not in WITHOUT_TEST:
-        parts[np.random.default_rng(seed).permutation(np.flatnonzero(parts == 0))[: len(held_out)]] = 2
-    return parts
+        subsets[np.random.default_rng(seed).permutation(np.flatnonzero(subsets == 0))[: len(held_out)]] = 2
+    return subsets
 
 
 def _by_patient(labelled: pd.DataFrame, seed: int, counts: tuple[int, int, int] | None) -> np.ndarray:
@@ -296,41 +296,41 @@ def _by_patient(labelled: pd.DataFrame, seed: int, counts: tuple[int, int, int] 
     groups = pd.factorize(labelled.patient_id.astype(object).where(labelled.patient_id.notna(), own))[0]
     areas = labelled.mask_area_px.to_numpy(np.int64)
     shares = PATIENT_SHARES if counts is None else np.array(counts) / sum(counts)
-    parts = assign_groups(groups, areas, shares, np.random.default_rng(seed))
-    return parts if counts is None else _made_exact(parts, groups, areas > 0, counts)
+    subsets = assign_groups(groups, areas, shares, np.random.default_rng(seed))
+    return subsets if counts is None else _made_exact(subsets, groups, areas > 0, counts)
 
 
-def _made_exact(parts: np.ndarray, groups: np.ndarray, positive: np.ndarray, counts: Sequence[int]) -> np.ndarray:
-    """Moves and swaps whole groups until every part has its number of images, and of positives as near as can be.
+def _made_exact(subsets: np.ndarray, groups: np.ndarray, positive: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+    """Moves and swaps whole groups until every subset has its number of images, and of positives as near as can be.
 
     Raises:
         SplitError: the groups' sizes do not allow it.
     """
     sizes = np.stack([np.bincount(groups), np.bincount(groups, positive).astype(int)], axis=1)
-    part_of = np.zeros(len(sizes), int)
-    part_of[groups] = parts
+    subset_of = np.zeros(len(sizes), int)
+    subset_of[groups] = subsets
     targets = np.stack([counts, np.round(np.array(counts) * positive.mean())], axis=1).astype(int)
     weights = np.array([len(groups), 1])  # numbers of images first
     while True:
-        excess = np.stack([sizes[part_of == part].sum(axis=0) for part in range(len(PARTS))]) - targets
-        best = _best_exchange(part_of, sizes, excess, weights)
+        excess = np.stack([sizes[subset_of == subset].sum(axis=0) for subset in range(len(SUBSETS))]) - targets
+        best = _best_exchange(subset_of, sizes, excess, weights)
         if best is None:
             break
-        for group, part in best:
-            part_of[group] = part
+        for group, subset in best:
+            subset_of[group] = subset
     if excess[:, 0].any():
         raise SplitError(f"the patients' images cannot be divided into exactly {', '.join(map(str, counts))}.")
-    return part_of[groups]
+    return subset_of[groups]
 
 
 def _best_exchange(
-    part_of: np.ndarray, sizes: np.ndarray, excess: np.ndarray, weights: np.ndarray
+    subset_of: np.ndarray, sizes: np.ndarray, excess: np.ndarray, weights: np.ndarray
 ) -> list[tuple[int, int]] | None:
-    """The move or swap of groups between two parts that helps most, as (group, new part); None where nothing helps."""
+    """The move or swap of groups between two subsets that helps most, as (group, new subset); None where nothing helps."""
     best, gain = None, 0
-    for giver, taker in itertools.permutations(range(len(PARTS)), 2):
+    for giver, taker in itertools.permutations(range(len(SUBSETS)), 2):
         before = (np.abs(excess[[giver, taker]]) * weights).sum()
-        given, taken = (_one_of_each_kind(part_of, sizes, part) for part in (giver, taker))
+        given, taken = (_one_of_each_kind(subset_of, sizes, subset) for subset in (giver, taker))
         for out, back in itertools.product(given, [None, *taken]):
             moved = sizes[out] - (0 if back is None else sizes[back])
             after = (np.abs(np.stack([excess[giver] - moved, excess[taker] + moved])) * weights).sum()
@@ -340,7 +340,7 @@ def _best_exchange(
     return best
 
 
-def _one_of_each_kind(part_of: np.ndarray, sizes: np.ndarray, part: int) -> np.ndarray:
-    """One group of a part for each pair of numbers of images and positives that its groups have."""
-    groups = np.flatnonzero(part_of == part)
+def _one_of_each_kind(subset_of: np.ndarray, sizes: np.ndarray, subset: int) -> np.ndarray:
+    """One group of a subset for each pair of numbers of images and positives that its groups have."""
+    groups = np.flatnonzero(subset_of == subset)
     return groups[np.unique(sizes[groups], axis=0, return_index=True)[1]]

@@ -1,4 +1,4 @@
-"""What the book's explorer shows: a dozen test images with their probability maps, small enough for one static file."""
+"""Data of the book's explorer: a dozen test images with their probability maps, small enough for one static file."""
 
 import base64
 import json
@@ -94,12 +94,12 @@ def pick(truth_px: np.ndarray, dsc: np.ndarray, probability: np.ndarray) -> list
 
 
 def _at_size(removal_threshold: int, size: int) -> int:
-    """A removal threshold of the common grid for maps of `size` pixels a side: in proportion to area, halves up."""
+    """An R-TH of the common grid for maps of `size` pixels a side: in proportion to area, halves up."""
     return int(removal_threshold * size**2 / published.DECK_GRID**2 + 0.5)
 
 
 def _curves(scores_of_cells: np.ndarray) -> list[list[float]]:
-    """(B, R) → one list a removal threshold."""
+    """(B, R) → one list per R-TH."""
     return scores_of_cells.T.round(4).tolist()
 
 

@@ -1,4 +1,4 @@
-"""A trained model read from a folder, its network arranged for prediction, and probability maps streamed into one file."""
+"""Loading of a trained model for prediction, and its probability maps, streamed into one file."""
 
 import contextlib
 import copy
@@ -100,7 +100,7 @@ def predict_to(
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What it takes to predict.
+    """Everything that prediction needs.
 
     network: arranged for prediction, see `fast.Fast`.
     name: of the experiment.

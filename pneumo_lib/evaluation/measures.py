@@ -1,4 +1,4 @@
-"""What is measured on the test images beside the overlap scores: per-image table, detection, calibration, subgroups."""
+"""Measurements on the test images in addition to the overlap scores: per-image table, detection, calibration, subgroups."""
 
 from collections.abc import Iterable, Sequence
 
@@ -98,7 +98,7 @@ def measure_subgroups(dsc: ArrayLike, index: pd.DataFrame) -> pd.DataFrame:
         index: N rows as in `metrics.subgroups`, with mask_area_px.
 
     Returns:
-        DataFrame, one row a group: attribute, group, n_images, n_positive, mean, low, high, and positive_mean,
+        DataFrame, one row per group: attribute, group, n_images, n_positive, mean, low, high, and positive_mean,
         positive_low, positive_high (NaN without an image with a pneumothorax).
     """
     every = metrics.subgroups(dsc, index)
@@ -179,7 +179,7 @@ def _of_masks(probability: Sequence, truth: Sequence, chosen: Thresholds, part: 
 
 
 def image_scores(probability: Iterable[np.ndarray]) -> pd.DataFrame:
-    """What ranks images before any threshold: `max_probability` and `top_percent_mean`, the mean of the highest 1 %.
+    """Scores that rank images before any threshold: `max_probability` and `top_percent_mean`, the mean of the highest 1 %.
 
     Args:
         probability: maps (H, W) at the network's own size.

@@ -1,7 +1,7 @@
-"""Predicts X-rays of one's own: `pneumo predict X-RAYS --model RUN --out FOLDER`.
+"""Prediction of the user's own X-rays: `pneumo predict X-RAYS --model RUN --out FOLDER`.
 
 Research software, not for clinical use. X-RAYS are DICOM files, PNGs or folders of them; RUN is a run's folder or one with
-exported weights. In FOLDER: `predictions.csv` (one row an X-ray: decision, area, thresholds), `masks.csv` (RLE at the
+exported weights. In FOLDER: `predictions.csv` (one row per X-ray: decision, area, thresholds), `masks.csv` (RLE at the
 X-ray's own size), `not_predicted.csv` (every other file and the reason), and for each X-ray `probability/` (16-bit PNG
 at the network's size, 65,535 is 1), `mask/` (PNG), `overlay/` (the X-ray with the region outlined) and, for DICOM,
 `segmentation/` (DICOM Segmentation). An area is measured at the detector, uncorrected for magnification, where
@@ -34,9 +34,9 @@ OUTLINE = (0, 159, 230)  # blue, green, red: orange of Okabe and Ito's palette
 
 
 class Outcome(NamedTuple):
-    """What became of every file.
+    """Result of every file.
 
-    predictions: one row an X-ray, as in `predictions.csv`.
+    predictions: one row per X-ray, as in `predictions.csv`.
     failures: file → why it could not be read or was refused.
     left_out: file of a searched folder → why it was not taken for an X-ray.
     unsegmented: predicted file → why it has no DICOM Segmentation.

@@ -37,7 +37,7 @@ def score(counts: Counts, patients: np.ndarray | None = None) -> dict[str, Inter
 
 
 def deck_grid(result: SweepResult) -> SweepResult:
-    """The part of a sweep that the deck's own grid of R-TH has."""
+    """The grid points of a sweep that belong to the deck's own grid of R-TH."""
     return result.at_removal(np.isin(result.removal_thresholds, published.DECK_REMOVAL_THRESHOLDS))
 
 

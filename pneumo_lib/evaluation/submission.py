@@ -1,6 +1,6 @@
 """The challenge's submission: `pneumo submit PREDICTIONS OUT.csv --sample SAMPLE.csv`.
 
-A CSV with one RLE an image at 1024x1024. PREDICTIONS is a folder that `predict_files` wrote; SAMPLE is the challenge's sample
+A CSV with one RLE per image at 1024x1024. PREDICTIONS is a folder that `predict_files` wrote; SAMPLE is the challenge's sample
 submission, which gives the order and the ids.
 """
 
@@ -29,7 +29,7 @@ def write(
     masks: Iterable[np.ndarray],
     sample: str | os.PathLike | None = None,
 ) -> Path:
-    """Writes a submission: one row an image, one RLE a row, `-1` where the mask is empty; then checks it.
+    """Writes a submission: one row per image, one RLE per row, `-1` where the mask is empty; then checks it.
 
     Args:
         path: of the CSV; must not exist.

@@ -124,7 +124,7 @@ def sweep(
 
 
 class _Scratch:
-    """The working memory of one thread: a few integers a pixel."""
+    """The working memory of one thread: a few integers per pixel."""
 
     def __init__(self, shape: tuple[int, int], thresholds: np.ndarray):
         pixels, padded = shape[0] * shape[1], (shape[0] + 2) * (shape[1] + 2)

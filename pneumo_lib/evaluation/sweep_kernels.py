@@ -148,7 +148,7 @@ def _write_surviving(of_rank, predicted_px, intersection_px):
 
 @njit(nogil=True, cache=True)
 def grow_components(order, ends, steps, touching, rank_of_area, parent, mass, rows, predicted_px, intersection_px):
-    """Adds the pixels level by level and writes the surviving pixels of every cell, int32 (B, R) each.
+    """Adds the pixels level by level and writes the surviving pixels of every grid point, int32 (B, R) each.
 
     Area and true pixels travel together as one number, a mass: area << 32 | true pixels.
 
@@ -159,7 +159,7 @@ def grow_components(order, ends, steps, touching, rank_of_area, parent, mass, ro
         touching: the table of `_touching_neighbours`.
         rank_of_area: how many removal thresholds an area of 0, 1, 2, ... pixels meets; the last entry is for all
             larger areas.
-        parent: int32, one a pixel of the map with its margin: the pixel above in its tree, itself at a root. Read only
+        parent: int32, one per pixel of the map with its margin: the pixel above in its tree, itself at a root. Read only
             where a pixel is on, so that it needs no clearing; likewise `mass`, int64, which holds at roots.
         rows: uint8, alike: whether the pixel to the left, the pixel itself and the one to the right are on, a bit each.
     """

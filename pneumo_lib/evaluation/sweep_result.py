@@ -1,4 +1,4 @@
-"""What a sweep found: counts of every image and cell, their scores, and the choice of the best cell."""
+"""Result of a sweep: counts per image and grid point, their scores, and the choice of the best grid point."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -18,7 +18,7 @@ METRICS = {
 
 
 class Counts(NamedTuple):
-    """Pixels of one cell, int (N,) each, in the order that `metrics.dsc_from_counts` and its kin take them."""
+    """Pixels at one grid point, int (N,) each, in the order of the arguments of `metrics.dsc_from_counts`."""
 
     predicted_px: np.ndarray
     truth_px: np.ndarray
@@ -120,7 +120,7 @@ class SweepResult:
         return Thresholds(float(self.binarization_thresholds[b]), self._removal(r), float(mean[b, r]), self.rule)
 
     def at(self, binarization_threshold: float, removal_threshold: int | tuple[float, int]) -> Counts:
-        """Every image's counts at one cell.
+        """Every image's counts at one grid point.
 
         Raises:
             SweepError: the pair was not swept.
@@ -142,7 +142,7 @@ class SweepResult:
         return int(bs[0]), int(rs[0])
 
     def table(self, metric: str = "dsc") -> pd.DataFrame:
-        """Mean scores, one row a cell: binarization_threshold, removal_threshold, all, positive, negative.
+        """Mean scores, one row per grid point: binarization_threshold, removal_threshold, all, positive, negative.
 
         `positive` and `negative` are the means over the images with and without a true pixel, NaN where there is none.
         Under rule "triplet" `removal_threshold` is the minimum area and a column top_threshold is added.

@@ -1,4 +1,4 @@
-"""What each transform of test-time augmentation (TTA) adds to the score, alone and all together, and what it costs."""
+"""Gain in score and cost of each transform of test-time augmentation (TTA), alone and all together."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ SETS = (NONE, *TRANSFORMS, ALL)
 
 
 class Effects(NamedTuple):
-    """dsc: one row an image, one column a set of `SETS`. seconds: an image, by set, of passes and warps."""
+    """dsc: one row per image, one column per set of `SETS`. seconds: an image, by set, of passes and warps."""
 
     dsc: pd.DataFrame
     seconds: dict[str, float]
@@ -37,7 +37,7 @@ def measure(
     seed: int = 0,
     again: Thresholds | None = None,
 ) -> Effects:
-    """The DSC of every image under every set, out of eight forward passes an image.
+    """The DSC of every image under every set, out of eight forward passes per image.
 
     Args:
         model, images, batch_size, seed: as in `tta.predict`; random transforms do the same here as there.
@@ -96,7 +96,7 @@ def table(effects: Effects, positive: ArrayLike, groups: ArrayLike | None = None
         groups: (N,) patients, for the intervals.
 
     Returns:
-        DataFrame, one row a set: transforms, passes (forward passes an image), seconds (an image), dsc and positive_dsc
+        DataFrame, one row per set: transforms, passes (forward passes per image), seconds (per image), dsc and positive_dsc
         (means), gain, gain_low, gain_high and positive_gain, positive_gain_low, positive_gain_high (paired with
         no augmentation, 95 % interval over patients); the positive ones NaN where there is no such image.
     """

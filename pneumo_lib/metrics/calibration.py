@@ -1,4 +1,4 @@
-"""Do probabilities mean what they say: reliability curve and expected calibration error over pixels."""
+"""Calibration of probabilities: reliability curve and expected calibration error over pixels."""
 
 from collections.abc import Iterable
 
@@ -42,7 +42,7 @@ def reliability(counts: np.ndarray) -> pd.DataFrame:
         counts: (N, 3, bins) of `bin_counts`.
 
     Returns:
-        DataFrame with one row a bin: low, high (its edges), n (pixels), confidence (mean probability), frequency (share
+        DataFrame with one row per bin: low, high (its edges), n (pixels), confidence (mean probability), frequency (share
         of true pixels); NaN in the last two where a bin is empty.
     """
     n, confidence, hits = counts.sum(axis=0)

@@ -1,4 +1,4 @@
-"""How fast training converges: mean validation score over compute, and compute to reach a score set beforehand.
+"""Speed of convergence: mean validation score over compute, and compute to reach a score set beforehand.
 
 Compute is any measure that adds up over training, such as pixels through the network. A curve runs straight between its
 evaluations and starts at compute 0 with the score of an untrained network, so that an arm whose first evaluation comes late

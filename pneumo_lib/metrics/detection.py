@@ -1,4 +1,4 @@
-"""Is there a pneumothorax, where, and how large: detection by image and by lesion, and the error of the area."""
+"""Detection of pneumothoraces per image and per lesion, and the error of the area."""
 
 from collections.abc import Iterable
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""How well a mask covers the true one: DSC, IoU and the stepwise IoU, one value per image."""
+"""Overlap of a mask with the true one: DSC, IoU and the stepwise IoU, one value per image."""
 
 from __future__ import annotations  # The library's page in the book shows them as they stand here.
 

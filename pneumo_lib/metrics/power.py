@@ -33,7 +33,7 @@ class Components:
 
     @classmethod
     def of(cls, found: Spread, n_seeds: list[int], n_images: int) -> "Components":
-        """From a spread with seeds; a part that comes out negative is 0."""
+        """From a spread with seeds; a component that comes out negative is 0."""
         pairs = list(zip(found.seeds, found.interactions, n_seeds, strict=True))
         return cls(
             seed=float(sum(n * max(seed - interaction, 0) for seed, interaction, n in pairs)),
@@ -43,7 +43,7 @@ class Components:
         )
 
     def precision(self, n_seeds: int, n_images: int) -> tuple[float, float]:
-        """Standard error and degrees of freedom of the mean difference over S seeds an arm and N images."""
+        """Standard error and degrees of freedom of the mean difference over S seeds per arm and N images."""
         images = (self.image + self.interaction / n_seeds) / n_images
         seeds = (self.seed + self.interaction / n_images) / n_seeds
         variance = images + self.seed / n_seeds
@@ -65,7 +65,7 @@ def detectable(standard_error: float, dof: float, wanted: float = POWER) -> floa
 
 
 def images_needed(difference: float, components: Components, n_seeds: int, wanted: float = POWER) -> int | None:
-    """Test images with which n_seeds seeds an arm (2 or more) see a difference; None where no number of images will do."""
+    """Test images with which n_seeds seeds per arm (2 or more) see a difference; None where no number of images will do."""
     return _smallest(lambda n: power(difference, *components.precision(n_seeds, n)) >= wanted, MOST_IMAGES)
 
 

@@ -1,4 +1,4 @@
-"""What choosing on the scored images is worth: the selection gap, and optimism by resampling."""
+"""Effect of choosing thresholds on the scored images: the selection gap, and optimism by resampling."""
 
 from typing import NamedTuple
 

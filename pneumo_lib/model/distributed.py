@@ -1,4 +1,4 @@
-"""Several processes as one: sums and batch norm over the ranks of a process group, with gradients.
+"""Sums and batch norm over the ranks of a process group, with gradients.
 
 With one process every function here gives back what it was given.
 """

@@ -1,4 +1,4 @@
-"""Weights of one network put into another: of an encoder alone or of a whole network, for one channel or three."""
+"""Transfer of weights to another network: an encoder alone or a whole network, with one channel or three."""
 
 import torch
 from torch import nn

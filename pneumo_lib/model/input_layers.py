@@ -1,4 +1,4 @@
-"""The layers in front of a U-Net: from grey in 0..1 to what its encoder was made for. The only place that normalises."""
+"""Layers in front of a U-Net: from grey values in 0..1 to the input of its encoder. The only place that normalises."""
 
 import copy
 from collections import OrderedDict

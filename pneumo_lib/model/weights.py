@@ -1,4 +1,4 @@
-"""Weights: what training starts from, and what it leaves: safetensors with their configuration, nothing unpickled."""
+"""Initial and trained weights: safetensors files with their configuration; nothing is unpickled."""
 
 import hashlib
 import json
@@ -105,7 +105,7 @@ def export(source, folder: Path, onnx: bool = False, half: bool = False) -> Path
     """Weights as segmentation-models-pytorch keeps them, for `smp.from_pretrained(folder)` and for this package alike.
 
     Args:
-        source: a run, or a weights file of this package; thresholds chosen beside it come along.
+        source: a run, or a weights file of this package; its thresholds are copied as well.
         folder: gets `model.safetensors` and `config.json`, the U-Net without its input layers, and `input.json`: what those
             do to each pixel before the U-Net sees it (input = weight @ grey + bias, grey in 0..1). Our own loader finds them
             in the header of `model.safetensors`, exactly.

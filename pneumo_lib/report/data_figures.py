@@ -28,7 +28,7 @@ def grey_shares(images: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def grey_table(images: Iterable[np.ndarray]) -> pd.DataFrame:
-    """One row a bin: its lowest `grey`, `mean` and standard deviation `sd` over the images, and how many `images`."""
+    """One row per bin: its lowest `grey`, `mean` and standard deviation `sd` over the images, and how many `images`."""
     each = grey_shares(images)
     columns = {"grey": np.arange(GREY_BINS) * (256 // GREY_BINS), "mean": each.mean(axis=0), "sd": each.std(axis=0)}
     return pd.DataFrame(columns).round(6).assign(images=len(each))
@@ -43,7 +43,7 @@ _MOST_IMAGES = 300
 
 
 def gallery(part: Subset, label: str, columns: int = 6, rows: int = 2) -> Figure:
-    """Rows of images with a pneumothorax, as far as there are any, above rows without; the first ones of the part."""
+    """Rows of images with a pneumothorax, as far as there are any, above rows without; the first ones of the subset."""
     positive = part.index["positive"].to_numpy(bool)
     figure, axes = subplots(2 * rows, columns, figsize=(2 * columns, 4.1 * rows))
     for half, wanted in ((axes[:rows], positive), (axes[rows:], ~positive)):

@@ -85,7 +85,7 @@ def subgroup_chart(found: pd.DataFrame, label: str) -> Figure:
 
 
 def tta_gain_chart(found: pd.DataFrame | None, label: str) -> Figure | None:
-    """Gain over no augmentation with its 95 % interval, on all and on positive images, and the cost beside each name."""
+    """Gain over no augmentation with its 95 % interval, on all and on positive images, and the cost after each name."""
     if found is None:
         return None
     found = pd.DataFrame(found).iloc[1:].reset_index(drop=True)

@@ -68,7 +68,7 @@ def curve(
 def heat_map(
     result: SweepResult, metric: str = "dsc", chosen: Point | None = None, deck: Point | None = None, label: str = ""
 ) -> Figure:
-    """Mean score of every cell, all, positive and negative images apart; the chosen and the deck's cell are marked.
+    """Mean score at every grid point, of all, positive and negative images; the chosen and the deck's pair are marked.
 
     Arguments as in `curve`.
     """

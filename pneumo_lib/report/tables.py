@@ -59,7 +59,7 @@ DETECTION_TITLES = {
 
 
 def detection_table(found: dict) -> pd.DataFrame:
-    """`measure`'s result, or a record's `detection`, to read: one row a number."""
+    """`measure`'s result, or a record's `detection`, to read: one row per number."""
     rows = {
         title: {"value": interval_text(found[name]), "meaning": meaning}
         for name, (title, meaning) in DETECTION_TITLES.items()
@@ -89,7 +89,7 @@ def subgroup_table(found: pd.DataFrame) -> pd.DataFrame:
 
 
 def settings(experiment: Experiment) -> pd.DataFrame:
-    """One row a setting: value here, value at the paper's scale, source and meaning."""
+    """One row per setting: value here, value at the paper's scale, source and meaning."""
     paper = experiments.get(experiment.name, "paper")
     rows = {}
     for field in dataclasses.fields(experiment):
@@ -104,7 +104,7 @@ def settings(experiment: Experiment) -> pd.DataFrame:
 
 
 def differences(experiment: Experiment) -> pd.DataFrame:
-    """One row a setting that differs from the pipeline before, see `experiments.previous`; none for the first."""
+    """One row per setting that differs from the pipeline before, see `experiments.previous`; none for the first."""
     before = experiments.previous(experiment)
     found = experiments.differences(experiment, before) if before else {}
     if "stages" in found:

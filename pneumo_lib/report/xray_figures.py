@@ -61,7 +61,7 @@ def gallery(
     titles: Sequence[str],
     label: str,
 ) -> Figure:
-    """Rows *original, ground truth, predicted*, as in the deck; one column an image, (H, W) each."""
+    """Rows *original, ground truth, predicted*, as in the deck; one column per image, (H, W) each."""
     figure, axes = subplots(3, len(images), figsize=(2.1 * len(images), 6.7), squeeze=False)
     for column, (image, true, found, title) in enumerate(zip(images, truth, predicted, titles, strict=True)):
         show_xray(axes[0, column], image)

@@ -1,4 +1,4 @@
-"""What goes along with training: averaged weights (SWA), the history as a table, one progress bar with the time left."""
+"""Callbacks of training: averaged weights (SWA), the history as a table, one progress bar with the time left."""
 
 import math
 import sys
@@ -77,7 +77,7 @@ VALIDATION = ["val_loss", "val_dsc", "val_positive_dsc", "val_iou", "val_stepwis
 
 
 class History(lightning.Callback):
-    """One row an epoch, written to a CSV after each; part of the checkpoint, so that a resumed run has all rows.
+    """One row per epoch, written to a CSV after each; part of the checkpoint, so that a resumed run has all rows.
 
     Its column `compute` is the number of pixels through the network forward and backward since the start of training:
     `before` in earlier stages, then images times pixels. `val_*` are at the network's size and the pipeline's own
@@ -141,7 +141,7 @@ class History(lightning.Callback):
 
 
 class Progress(lightning.Callback):
-    """One bar on stderr over all steps of a stage, with the last epoch's validation beside it.
+    """One bar on stderr over all steps of a stage, with the last epoch's validation scores.
 
     Pages drop stderr, so that no bar stays in them; where stderr is no terminal (a notebook run by papermill, a log file) a
     line now and then takes the place of frames. The first steps give an estimate of the time, printed once.

@@ -1,4 +1,4 @@
-"""What a run that is cut off leaves behind: whole checkpoints, with the settings that they belong to."""
+"""Checkpoints of an interrupted run, with the settings that they belong to."""
 
 import io
 import json
@@ -47,7 +47,7 @@ class WholeFiles(TorchCheckpointIO):
 
 
 class Folder:
-    """The checkpoints of one stage, in a folder beside its weights file."""
+    """The checkpoints of one stage, in a folder next to its weights file."""
 
     def __init__(self, weights: Path):
         self.weights = weights
@@ -55,7 +55,7 @@ class Folder:
         self.last = self.path / "last.ckpt"
 
     def open(self, settings: dict, force: bool) -> None:
-        """Makes the folder ready to begin or to go on.
+        """Prepares the folder for a new or a resumed training.
 
         Args:
             settings: all that the weights depend on.

@@ -1,4 +1,4 @@
-"""Validation scores that networks of different image sizes can be compared by: on one grid, after every epoch."""
+"""Validation scores on the common grid after every epoch, comparable between networks of different image sizes."""
 
 import math
 from collections.abc import Sequence

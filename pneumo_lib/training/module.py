@@ -1,4 +1,4 @@
-"""What happens in a step and at the end of an epoch, for Lightning to call."""
+"""The Lightning module: training step, validation, and the end of an epoch."""
 
 import math
 

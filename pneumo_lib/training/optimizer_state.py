@@ -1,4 +1,4 @@
-"""What a stage can hand over to the next beside weights: the learning rate that it reached, and Adam's moments."""
+"""State that a stage can pass to the next in addition to weights: the learning rate that it reached, and Adam's moments."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One training stage, from a network that starts to weights on disk."""
+"""One training stage, from initial weights to weights on disk."""
 
 import signal
 import time
@@ -30,7 +30,7 @@ from pneumo_lib.training.trajectory import Trajectory
 class Job:
     """Stage `number` (from 1) of an experiment; `path` gets its weights, `settings` are all that these depend on.
 
-    seed: of the random stream; carried: the optimizer of the stage before, where it goes on (`optimizer_state`).
+    seed: of the random stream; carried: the optimizer of the stage before, if it continues (`optimizer_state`).
     """
 
     experiment: Experiment
@@ -46,7 +46,7 @@ class Job:
 
     @property
     def hands_over(self) -> bool:
-        """Whether the next stage goes on with this one's optimizer."""
+        """Whether the next stage continues with this one's optimizer."""
         return self.experiment.restart != "rate and optimizer" and self.number < len(self.experiment.stages)
 
     def pixels_before(self, images: int, world: int) -> int:
@@ -58,7 +58,7 @@ class Job:
 def run(
     job: Job, model: nn.Module, data: Dataset, machine: TrainerSetup, force: bool, trajectory: Path | None = None
 ) -> None:
-    """Trains `model` and writes its weights, its history and its cost; goes on from a checkpoint of the same settings.
+    """Trains `model` and writes its weights, its history and its cost; resumes from a checkpoint of the same settings.
 
     Args:
         trajectory: folder that gets the weights of single epochs, see `trajectory.Trajectory`; `None`: none are kept.
@@ -131,7 +131,7 @@ def _loaders(job: Job, data: Dataset, machine: TrainerSetup) -> tuple[DataLoader
 
 
 def _arranged(model: nn.Module, machine: TrainerSetup, steps: int) -> nn.Module:
-    """The same network in the memory format that convolutions are fastest in, synchronised or compiled where that is due."""
+    """The network in the fastest memory format for convolutions; synchronised on several processes, compiled on a GPU."""
     model = model.to(memory_format=torch.channels_last)
     if machine.world > 1:
         channels = model.channels
@@ -157,7 +157,7 @@ def _fit(trainer, module, batches, validation, checkpoint: Path, run_dir: Path) 
     try:
         trainer.fit(module, batches, validation, ckpt_path=resume, weights_only=True if resume else None)
     except SystemExit:
-        # Lightning answers Ctrl-C by ending the process and by ignoring any further one; a notebook goes on.
+        # Lightning answers Ctrl-C by ending the process and by ignoring any further one; a notebook has to continue.
         if not trainer.interrupted:
             raise
         signal.signal(signal.SIGINT, on_interrupt)
@@ -168,7 +168,7 @@ def _fit(trainer, module, batches, validation, checkpoint: Path, run_dir: Path) 
 
 
 def _hand_over(job: Job, module: SegmentationModule, trainer) -> None:
-    """Writes the optimizer after the last epoch, where the next stage goes on with it; before the weights say "finished"."""
+    """Writes the optimizer after the last epoch, if the next stage continues with it; before the weights say "finished"."""
     if job.hands_over and trainer.is_global_zero:
         path = optimizer_state.path_of(job.path)
         with checkpoints.writing(path):

@@ -1,4 +1,4 @@
-"""What training runs on: CPU or GPUs, one process or several that `torchrun` or Slurm started."""
+"""Hardware of a training: CPU or GPUs, one process or several that `torchrun` or Slurm started."""
 
 import importlib.util
 import logging
@@ -50,7 +50,7 @@ class TrainerSetup:
         """As the environment says; one GPU is used where several are there but nothing started a process for each.
 
         Raises:
-            TrainingError: Slurm was not told how many tasks a node.
+            TrainingError: Slurm was not told how many tasks per node.
         """
         # Not by Lightning's environments: they do not say how many processes a node has, and Slurm's counts the tasks of
         # the whole job, not of the step.
@@ -63,7 +63,7 @@ class TrainerSetup:
             # Set by srun for the processes that it starts, not by sbatch for the script that calls it.
             if "SLURM_NTASKS_PER_NODE" not in os.environ:
                 raise TrainingError(
-                    "srun was told a number of tasks but not how many a node, which Lightning has to know; start with "
+                    "srun was told a number of tasks but not how many per node, which Lightning has to know; start with "
                     "srun --nodes 1 --ntasks-per-node 2, say, in place of -n."
                 )
             launcher, rank, world = "slurm", int(os.environ["SLURM_PROCID"]), int(os.environ["SLURM_STEP_NUM_TASKS"])
@@ -117,7 +117,7 @@ class TrainerSetup:
     def trainer(self, epochs: int, callbacks: list, path: Path) -> lightning.Trainer:
         """A trainer for the stage whose weights go to `path`; all that it writes lies in the same folder."""
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-        # One loader process beside a training CPU is a choice, and so is a small number of steps an epoch.
+        # One loader process next to a training CPU is deliberate, and so is a small number of steps per epoch.
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", module="lightning")
         warnings.filterwarnings("ignore", message=".*srun.*is available.*", module="lightning")
@@ -131,7 +131,7 @@ class TrainerSetup:
         environments = {
             None: LightningEnvironment,
             "torchrun": TorchElasticEnvironment,
-            # Without its own resubmission: started again, training goes on by itself.
+            # Without Lightning's own resubmission: restarted, training resumes by itself.
             "slurm": lambda: SLURMEnvironment(auto_requeue=False),
         }
         return lightning.Trainer(

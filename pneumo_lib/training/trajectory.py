@@ -1,4 +1,4 @@
-"""The weights of a stage's single epochs, so that one training can be ended in several ways."""
+"""Weights of every epoch of a stage, so that one training can be ended in several ways."""
 
 import math
 from pathlib import Path

@@ -26,14 +26,14 @@ from pneumo_lib.training.trainer import TrainerSetup
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """What training left: `history`, one row an epoch of all stages; `stages`, settings, scores and cost of each."""
+    """What training left: `history`, one row per epoch of all stages; `stages`, settings, scores and cost of each."""
 
     history: pd.DataFrame
     stages: list[dict]
 
     @classmethod
     def read(cls, stages: list[Path]) -> "TrainingResult":
-        """From the weights files of the stages and the tables beside them.
+        """From the weights files of the stages and the tables next to them.
 
         Raises:
             TrainingError: a table has not as many epochs as its stage, so that it is not the table of these weights.
@@ -51,7 +51,7 @@ class TrainingResult:
         return cls(pd.concat(tables, ignore_index=True), found)
 
     def cost(self) -> pd.DataFrame:
-        """What each stage took: device, precision, time, speed, memory, and energy where the device tells."""
+        """What each stage took: device, precision, time, speed, memory, and energy if the device measures it."""
         titles = [f"stage {stage['settings']['stage']}" for stage in self.stages]
         return pd.DataFrame(
             {
@@ -59,7 +59,7 @@ class TrainingResult:
                     "device": f"{cost.get('processes', 1)} x {cost['device']}",
                     "precision": precisions.PRECISION_TITLES.get(cost.get("precision"), "not noted"),
                     "minutes": round(cost["seconds_training"] / 60, 1),
-                    "images a second": cost["images_per_second"],
+                    "images per second": cost["images_per_second"],
                     "peak memory, GB": cost.get("peak_memory_gb", "not measured"),
                     "energy, kJ": "not told" if cost.get("energy_kj") is None else cost["energy_kj"],
                 }
@@ -75,7 +75,7 @@ def plan(
     initial: InitialWeights | None = None,
     precision: str = "auto",
 ) -> pd.DataFrame:
-    """What `train` will do, one row a stage: images, pixels, batch, epochs, steps, where its weights come from and go to.
+    """What `train` will do, one row per stage: images, pixels, batch, epochs, steps, where its weights come from and go to.
 
     Args:
         experiment, data, run_dir, initial, precision: as for `train`.
@@ -115,7 +115,7 @@ def train(
     logger: str = "none",
     trajectory: Path | None = None,
 ) -> TrainingResult:
-    """Trains every stage of an experiment; a stage that is finished is not trained again, one that was cut off goes on.
+    """Trains every stage of an experiment; a finished stage is not trained again, an interrupted one resumes.
 
     Several processes started by `torchrun` or `srun` train together, with the table's batch size as that of all of them;
     they need `run_dir` on a disk that all see.
@@ -131,7 +131,7 @@ def train(
         initial: what the first stage starts from; `None`: the encoder weights that the experiment names.
         accumulate: forward passes an optimiser step, where the table's batch does not fit into memory; the Dice term and
             batch norm then see a part of the batch at a time.
-        precision: "32", "bf16" or "auto", see `model.precision.choose`. A stage that was cut off goes on in the precision
+        precision: "32", "bf16" or "auto", see `model.precision.choose`. An interrupted stage resumes in the precision
             that it began with or not at all; weights are float32 either way, so that a finished one serves both unless
             another one is asked for by name.
         logger: "none", or "tensorboard" for the history's losses and scores in `run_dir/tensorboard`. It changes no result.

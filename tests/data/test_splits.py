@@ -22,7 +22,7 @@ def make_index(areas, patients=None, labelled=None) -> pd.DataFrame:
 
 
 def like_the_challenge(n: int = 3000, seed: int = 0) -> pd.DataFrame:
-    """Areas and images a patient as in the challenge: 22 % positive, some patients with many images."""
+    """Areas and images per patient as in the challenge: 22 % positive, some patients with many images."""
     rng = np.random.default_rng(seed)
     areas = np.where(rng.random(n) < 0.2215, np.exp(rng.normal(8.8, 1, n)).clip(80, 90_000), 0).astype(int)
     sizes = rng.zipf(2.2, n).clip(max=61)
@@ -42,8 +42,8 @@ def test_no_patient_is_in_two_parts_and_every_image_in_one(index, seed):
             splits.split(index, "patient", seed)
         return
     part = splits.split(index, "patient", seed)
-    assert part.isin(splits.PARTS).all()
-    assert set(part) == set(splits.PARTS)
+    assert part.isin(splits.SUBSETS).all()
+    assert set(part) == set(splits.SUBSETS)
     assert part.groupby(index.patient_id).nunique().max() == 1
     if positive_patients >= 3:
         assert index.positive.groupby(part).any().all()
@@ -90,7 +90,7 @@ def test_patient_meets_its_shares_and_strata():
     index = like_the_challenge(6000)
     part = splits.split(index, "patient")
     shares = part.value_counts(normalize=True)
-    assert shares[list(splits.PARTS)].tolist() == pytest.approx(splits.PATIENT_SHARES, abs=0.005)
+    assert shares[list(splits.SUBSETS)].tolist() == pytest.approx(splits.PATIENT_SHARES, abs=0.005)
     positive = index.positive.astype(float).groupby(part).mean()
     assert positive.tolist() == pytest.approx([positive.mean()] * 3, abs=0.01)
     medians = index[index.positive].mask_area_px.groupby(part).median()

@@ -13,7 +13,7 @@ from pneumo_lib.report import score_figures, tables
 
 @pytest.fixture
 def part():
-    """Four images of 32 pixels: found with a false region beside, missed, a false alarm, rightly empty."""
+    """Four images of 32 pixels: true positive with a false region next to it, false negative, false positive, true negative."""
     truth, predicted = np.zeros((2, 4, 32, 32), bool)
     truth[0, :4, :4] = truth[1, 8:10, 8:10] = True
     predicted[0, :4, :2] = predicted[0, 20, 20] = True

@@ -83,7 +83,7 @@ def test_contrast_keeps_the_mean_and_brightness_the_shape(images):
 def test_the_mean_over_an_echo_is_the_image(transforms, images):
     geometric = tuple(name for name in transforms if name not in ("contrast", "brightness"))
     expected = 0.1 + 0.8 * images / 255
-    # Warps interpolate grey values twice; the image changes by up to 8 grey values a pixel.
+    # Warps interpolate grey values twice; the image changes by up to 8 grey values per pixel.
     tolerance = 1e-6 if geometric in ((), ("flip",)) else 0.02
     np.testing.assert_allclose(tta.predict(Echo(), images, geometric), expected, rtol=0, atol=tolerance)
 

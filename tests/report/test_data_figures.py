@@ -1,4 +1,4 @@
-"""Histograms of grey levels, and the figure that sets a data set beside real X-rays."""
+"""Histograms of grey levels, and the figure that compares a data set with real X-rays."""
 
 import numpy as np
 import pandas as pd

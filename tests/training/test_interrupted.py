@@ -1,4 +1,4 @@
-"""Training that is killed, stopped or runs out of disk goes on and ends as if nothing had happened."""
+"""Training that is killed, stopped or runs out of disk space resumes and ends with the same result."""
 
 import os
 import random

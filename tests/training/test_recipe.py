@@ -160,7 +160,7 @@ def test_the_result_does_not_depend_on_the_number_of_cores(tmp_path, finished):
 
 def test_the_history_has_the_curve_of_the_studies(finished):
     history = finished[1].history
-    used = 12  # images an epoch, three batches of 4
+    used = 12  # images per epoch, three batches of 4
     compute = [used * 32**2 * n for n in (1, 2, 3)] + [used * (3 * 32**2 + n * 64**2) for n in (1, 2, 3)]
     assert history["compute"].tolist() == compute
     curves = ["val_dsc", "val_positive_dsc", "grid_dsc", "grid_positive_dsc"]

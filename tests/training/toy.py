@@ -64,7 +64,7 @@ class ToyData:
 
 
 def experiment(name: str = "exp4", epochs: int = 3, **changes) -> Experiment:
-    """An experiment at 32 and 64 pixels, 4 images a batch, a few epochs a stage, the last two averaged."""
+    """An experiment at 32 and 64 pixels, 4 images per batch, a few epochs per stage, the last two averaged."""
     smoke = experiments.get(name, "smoke")
     stages = {"stages": tuple(replace(stage, batch_size=4, epochs=epochs) for stage in smoke.stages)}
     averaged = {"averaged_epochs": 2} if smoke.averaged_epochs else {}

@@ -186,7 +186,7 @@ def _optimism(found: list[Record]) -> str:
     if not found:
         return NOTHING
     alt = (
-        "One line a pipeline: mean DSC with its 95 percent interval when thresholds are chosen on validation, "
+        "One line per pipeline: mean DSC with its 95 percent interval when thresholds are chosen on validation, "
         "a square where they are chosen on test, a dashed mark for empty masks."
     )
     return figure(

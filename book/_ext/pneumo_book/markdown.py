@@ -21,7 +21,7 @@ def figure(name: str, alt: str, caption: str) -> str:
 
 
 def command(*lines: str) -> str:
-    """Commands to type, one a line."""
+    """Commands to type, one per line."""
     return "```shell\n" + "\n".join(lines) + "\n```\n"
 
 

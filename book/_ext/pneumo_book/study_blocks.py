@@ -39,7 +39,7 @@ SEEDS, DECK_IMAGES, HIDDEN_IMAGES = (3, 6, 20), 1_830, 3_205
 def folder() -> Path | None:
     """The folder whose studies the book shows; None where there are none.
 
-    One's own come first: those of PNEUMO_RECORDS, or beside it (`runs/phantom-study`); then those of results/.
+    One's own come first: those of PNEUMO_RECORDS, or next to it (`runs/phantom-study`); then those of results/.
     """
     own = comparison.run_folder()
     mine = [own, *sorted(own.parent.glob("*-study"))] if own else []
