@@ -103,7 +103,7 @@ def checked_encoder(name: str) -> str | None:
 
 
 def checked_transforms(names: str) -> list[str]:
-    """The test-time augmentation of a notebook's parameter: names with commas between, or "none".
+    """The test-time augmentation of a notebook's parameter: names separated by commas, or "none".
 
     Raises:
         TtaError: an unknown name, and lists the valid ones; a name twice; no text.

@@ -173,7 +173,7 @@ def _of_masks(probability: Sequence, truth: Sequence, chosen: Thresholds, part: 
             "lesions_true": regions.true,
             "lesions_found": regions.found,
             "regions": regions.predicted,
-            "false_regions": regions.false_alarms,
+            "false_regions": regions.false_positives,
         }
     )
 

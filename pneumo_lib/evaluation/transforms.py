@@ -123,7 +123,7 @@ def _inside(positions: np.ndarray) -> np.ndarray:
 
 
 def _without_folds(field: np.ndarray, steepest: float = 0.5) -> np.ndarray:
-    """Scales a displacement field down where needed, so that it changes by at most half a pixel a pixel."""
+    """Scales a displacement field down where needed, so that it changes by at most half a pixel per pixel."""
     change = max(np.abs(np.diff(field, axis=axis)).sum(axis=-1).max(initial=0) for axis in (0, 1))
     return field * min(1, steepest / max(change, 1e-12))
 

@@ -22,7 +22,7 @@ SETS = (NONE, *TRANSFORMS, ALL)
 
 
 class Effects(NamedTuple):
-    """dsc: one row per image, one column per set of `SETS`. seconds: an image, by set, of passes and warps."""
+    """dsc: one row per image, one column per set of `SETS`. seconds: per image and set, of passes and warps."""
 
     dsc: pd.DataFrame
     seconds: dict[str, float]

@@ -96,15 +96,15 @@ class Lesions(NamedTuple):
     true: np.ndarray
     found: np.ndarray
     predicted: np.ndarray
-    false_alarms: np.ndarray
+    false_positives: np.ndarray
 
     def sensitivity(self) -> float:
         """Share of all true lesions that were found; NaN where there is none."""
         return float(self.found.sum() / self.true.sum()) if self.true.sum() else float("nan")
 
-    def false_alarms_per_image(self) -> float:
+    def false_positives_per_image(self) -> float:
         """Mean number of predicted components without a true pixel."""
-        return float(self.false_alarms.mean())
+        return float(self.false_positives.mean())
 
 
 def lesions(predicted: np.ndarray, truth: np.ndarray, overlap: float = 0.0) -> Lesions:

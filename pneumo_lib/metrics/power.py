@@ -70,7 +70,7 @@ def images_needed(difference: float, components: Components, n_seeds: int, wante
 
 
 def seeds_needed(difference: float, components: Components, n_images: int, wanted: float = POWER) -> int | None:
-    """Seeds an arm with which n_images test images see a difference; None where no number of seeds will do."""
+    """Seeds per arm with which n_images test images see a difference; None where no number of seeds will do."""
     return _smallest(lambda n: power(difference, *components.precision(n, n_images)) >= wanted, MOST_SEEDS)
 
 

@@ -137,7 +137,7 @@ def _config(name: str, in_channels: int) -> dict:
 
 
 def checked_encoder(name: str) -> str:
-    """The name of an encoder, if there is such a one.
+    """The name of an encoder, if it exists.
 
     Raises:
         ParameterError: there is none; names similar ones and says where all are listed.

@@ -19,7 +19,7 @@ NAMES = {-1: "right", 0: "", 1: "left"}
 
 @dataclass(frozen=True)
 class Air:
-    """A pneumothorax in words.
+    """Description of a pneumothorax.
 
     Attributes:
         kind: "" (none), a key of `pneumothorax.PROFILES`, or "tension" (complete, and displacing the mediastinum).

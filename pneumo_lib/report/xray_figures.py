@@ -31,7 +31,7 @@ def batch(part: Subset, label: str, n: int = 6, seed: int = 0, strength: float =
 
 
 def pick(per_image: pd.DataFrame) -> dict[str, int]:
-    """Telling images, title → position: best, median and worst hit, a miss, a false alarm, a right negative.
+    """Examples, title → position: best, median and worst true positive, a false negative, a false positive, a true negative.
 
     Args:
         per_image: columns dsc, truth_px, predicted_px. Kinds that do not occur are left out.
@@ -40,14 +40,14 @@ def pick(per_image: pd.DataFrame) -> dict[str, int]:
     hits = per_image[positive & predicted].sort_values("dsc", ascending=False).index
     kinds: dict[str, int] = {}
     if len(hits):
-        kinds |= {"best": hits[0], "median": hits[len(hits) // 2], "worst overlap": hits[-1]}
+        kinds |= {"best": hits[0], "median": hits[len(hits) // 2], "worst": hits[-1]}
     misses = per_image[positive & ~predicted].sort_values("truth_px").index
     alarms = per_image[~positive & predicted].sort_values("predicted_px").index
     negatives = per_image[~positive & ~predicted].index
     for title, found in (
-        ("largest missed", misses[::-1]),
-        ("largest false alarm", alarms[::-1]),
-        ("right negative", negatives),
+        ("largest false negative", misses[::-1]),
+        ("largest false positive", alarms[::-1]),
+        ("true negative", negatives),
     ):
         if len(found):
             kinds[title] = found[0]

@@ -156,10 +156,10 @@ def test_lesions_by_hand():
     truth[0, :2, :2] = True  # found by one of its four pixels
     truth[0, 4, 4] = truth[0, 5, 5] = True  # diagonal: one lesion, missed
     predicted[0, 1, 1] = predicted[0, 2, 2] = True
-    predicted[0, 0, 5] = True  # false alarm
+    predicted[0, 0, 5] = True  # false positive
     found = metrics.lesions(predicted, truth)
     assert [list(field) for field in found] == [[2, 0], [1, 0], [2, 0], [1, 0]]
-    assert (found.sensitivity(), found.false_alarms_per_image()) == (0.5, 0.5)
+    assert (found.sensitivity(), found.false_positives_per_image()) == (0.5, 0.5)
     assert metrics.lesions(predicted, truth, overlap=0.2).found.sum() == 1
     assert metrics.lesions(predicted, truth, overlap=0.25).found.sum() == 0
     assert np.isnan(metrics.lesions(predicted[1:], truth[1:]).sensitivity())
@@ -214,7 +214,7 @@ def test_largest_component_and_lesions_as_in_scikit_image(masks):
         assert metrics.largest_component_px(mask[None]).item() == max(areas, default=0)
         found = metrics.lesions(mask[None], masks[:1])
         touched = len(np.unique(labels[masks[0] & mask]))
-        assert found.predicted.item() == len(areas) and found.false_alarms.item() == len(areas) - touched
+        assert found.predicted.item() == len(areas) and found.false_positives.item() == len(areas) - touched
 
 
 def test_top_probability_by_hand():

@@ -31,9 +31,9 @@ CASES = [
     # Half everywhere, two true: overlap 1, sums 2 + 2: 1 - (2 + 1) / (4 + 1).
     ("unsure, half true", image(HALF, HALF, HALF, HALF), image(1, 1, 0, 0), LN2, 2 / 5),
     # All missed: each true pixel costs 40 nats in BCE; 1 - 1 / (0 + 2 + 1).
-    ("missed", image(OFF, OFF, OFF, OFF), image(1, 1, 0, 0), 20.0, 2 / 3),
+    ("false negative", image(OFF, OFF, OFF, OFF), image(1, 1, 0, 0), 20.0, 2 / 3),
     # False alarm on all four: 1 - 1 / (4 + 1).
-    ("false alarm", image(ON, ON, ON, ON), image(0, 0, 0, 0), 40.0, 4 / 5),
+    ("false positive", image(ON, ON, ON, ON), image(0, 0, 0, 0), 40.0, 4 / 5),
 ]
 
 
