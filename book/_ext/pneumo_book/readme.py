@@ -1,14 +1,14 @@
 """The README's generated part: `python -m pneumo_book.readme` writes it from `results/` into README.md."""
 
-from pneumo_book import comparison, radiologists_masks, silver, verdict
-from pneumo_lib import atomic, paths, records
+from pneumo_book import comparison, radiologists_masks, silver, study_blocks, verdict
+from pneumo_lib import atomic, paths, records, study_results
 from pneumo_lib.records import Record
 
 BEGIN, END = "<!-- generated: make results -->", "<!-- end of the generated part -->"
 
 
 def generated() -> str:
-    """The verdict, a picture and the answer table of the committed records, as Markdown."""
+    """Verdict, picture, answer table and the studies' verdict of the committed records, as Markdown."""
     everything = records.find(paths.results())
     found, silver_found = ([record for record in everything if record.silver == kind] for kind in (False, True))
     table = comparison.answer_table(found).reset_index(names="").to_dict("split")
@@ -24,8 +24,11 @@ def generated() -> str:
         "",
         comparison.departures(found),
     ]
+    claim = study_blocks.verdict_sentence(
+        study_results.analyse(study_blocks.published_folder()), page="book/claims/claims.md"
+    )
     tested = radiologists_masks.sentence(records.find(paths.results(), kind="external"))
-    return "\n".join([*lines, "", tested, "", *([silver.sentence(silver_found)] if silver_found else [])])
+    return "\n".join([*lines, "", claim, "", tested, "", *([silver.sentence(silver_found)] if silver_found else [])])
 
 
 def _picture(found: list[Record]) -> list[str]:

@@ -25,6 +25,11 @@ SHORT = {
     "reach": f"compute to {studies.TARGET:.2f} (Mpx)",
 }
 """Endpoint -> its short title."""
+IN_TEXT = SHORT | {
+    "area": "area under the validation curve of positive-only DSC",
+    "reach": f"compute to a positive-only DSC of {studies.TARGET:.2f} (in megapixels, less is better)",
+}
+"""Endpoint -> its title in a sentence."""
 BETTER, FASTER = ("dsc", "positive_dsc", "auroc"), ("area", "area_dsc", "reach")
 """Endpoints of the two halves of the abstract's claim, one figure each."""
 CONVERGENCE = "claims-convergence.svg"
@@ -43,10 +48,16 @@ def folder() -> Path | None:
     """
     own = comparison.run_folder()
     mine = [own, *sorted(own.parent.glob("*-study"))] if own else []
-    for place in [*mine, *sorted(paths.results().glob("*-study")), *sorted(paths.results().glob("*"))]:
-        if any((place / "studies").glob("*/*/seed*/record.json")):
-            return place
-    return None
+    return _with_studies(mine) or published_folder()
+
+
+def published_folder() -> Path | None:
+    """The folder of results/ with studies; None where no folder has any."""
+    return _with_studies([*sorted(paths.results().glob("*-study")), *sorted(paths.results().glob("*"))])
+
+
+def _with_studies(places: list[Path]) -> Path | None:
+    return next((one for one in places if any((one / "studies").glob("*/*/seed*/record.json"))), None)
 
 
 def load() -> Analysis:
@@ -90,17 +101,14 @@ def verdict_sentence(found: Analysis | None = None, page: str = "claims/claims.m
         return f"{claim}. **This was not run here**: `make study` runs it, on phantoms."
     parts = [f"*{kind}*: {_halves(primary, some)}." for kind, some in (("Better", BETTER), ("Faster", FASTER))]
     runs = " and ".join(str(count) for count in primary[0].seeds)
-    what = (
-        f"Numbers are two stages less one at equal compute, with 95 % intervals, from {runs} trainings; of compute, "
-        "less is better."
-    )
+    what = f"Numbers are two stages less one at equal compute, with 95 % intervals, from {runs} trainings."
     return typeset(f"{claim} {found.label}. {' '.join(parts)} {what}")
 
 
 def _halves(primary: list[Result], endpoints: tuple[str, ...]) -> str:
     mine = [one for one in primary if one.comparison.endpoint in endpoints]
-    return " and ".join(
-        f"**{one.verdict}** in {SHORT[one.comparison.endpoint]}, {difference_text(one)}" for one in mine
+    return ", and ".join(
+        f"**{one.verdict}** in {IN_TEXT[one.comparison.endpoint]}, {difference_text(one)}" for one in mine
     )
 
 
