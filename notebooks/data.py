@@ -13,7 +13,7 @@
 # %% [markdown]
 # # The data
 #
-# What a copy of the data holds, how it is split, and what it looks like. Nothing is trained here.
+# Contents of a copy of the data, its split, and examples. Nothing is trained here.
 
 # %% tags=["parameters"]
 data: str = "phantom"  # phantom, or the folder of a copy of SIIM-ACR
@@ -31,15 +31,15 @@ source = runs.start(data=data, profile=profile, split=split, patients=patients, 
 print(source.label)
 
 # %% [markdown]
-# ## What was found
+# ## Contents
 #
-# Files without a row in the table are unlabelled, not negative; they take no part.
+# Files without a row in the table are unlabelled, not negative; they are not used.
 
 # %%
 siim.report(source.index)
 
 # %% [markdown]
-# ## A look
+# ## Examples
 #
 # Images with a pneumothorax above (true mask outlined), without below.
 
@@ -47,16 +47,16 @@ siim.report(source.index)
 data_figures.gallery(source.part("train", source.profile.image_sizes[-1]), source.label)
 
 # %% [markdown]
-# ## Who and how much
+# ## Patients, positives and areas
 #
-# Most images have no pneumothorax, and most masks are small: both shape the scores.
+# Most images have no pneumothorax, and most masks are small. Both affect the scores.
 
 # %%
 data_figures.overview(source.index, source.label)
 
 # %% [markdown]
-# Beside real X-rays, of which the figure knows numbers only: percentiles of the challenge's mask areas, and how often each
-# grey level occurs in 800 X-rays of its test set.
+# Comparison with real X-rays, by numbers only: percentiles of the challenge's mask areas, and the frequency of each grey level
+# in 800 X-rays of its test set.
 
 # %%
 data_figures.beside_real(source.index, source.at(source.profile.image_sizes[0]).images, source.label)
@@ -64,8 +64,8 @@ data_figures.beside_real(source.index, source.at(source.profile.image_sizes[0]).
 # %% [markdown]
 # ## The split
 #
-# A patient with images in training and test would make the test easier than it looks. First the split of these runs, then what
-# each rule would do: those that draw images let patients through.
+# A patient with images in both training and test makes the test easier than it looks. First the split of these runs, then the
+# result of each rule: rules that draw images, not patients, let patients occur in both.
 
 # %%
 source.report()
@@ -74,7 +74,7 @@ source.report()
 source.leakage()
 
 # %% [markdown]
-# The same X-ray under two ids would also pass from training to test: the challenge's own data hold two such pairs.
+# The same X-ray under two ids can also occur in both training and test. The challenge's data contain two such pairs.
 
 # %%
 source.same_images()

@@ -11,7 +11,7 @@
 # ---
 
 # %% [markdown]
-# # Predict X-rays of one's own
+# # Predict your own X-rays
 #
 # A trained model on DICOM files or PNGs. Research software: **not for clinical use**.
 
@@ -35,16 +35,16 @@ print(
 # ## Predict
 #
 # For each X-ray a probability map, a mask, an outline on the X-ray, and (for DICOM, with highdicom installed) a DICOM
-# Segmentation. Files that cannot be read are named below and stop nothing.
+# Segmentation. Files that cannot be read are listed below; the others are predicted.
 
 # %%
 outcome = predict_files.predict_files([source], trained, folder, segmentation=dicom_seg.available(), existing=existing)
 outcome.failures or "every file was read"
 
 # %% [markdown]
-# ## What was found
+# ## Results
 #
-# The decision is positive where a region survives both thresholds. Areas in cm² where the pixel spacing is known.
+# The decision is positive if a region remains after both thresholds. Areas are in cm² if the pixel spacing is known.
 
 # %%
 outcome.predictions.drop(columns=["experiment", "network_size_px"])

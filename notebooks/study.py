@@ -34,9 +34,9 @@ planned = studies.get(study)
 print(f"{planned.claim}\n{planned.hypothesis}\n{arm}: {run.experiment.question} ({run.label})")
 
 # %% [markdown]
-# ## What differs
+# ## Difference from the base
 #
-# The base's value and this arm's.
+# The value of the base and that of this arm.
 
 # %%
 experiments.differences(run.experiment, experiments.get(studies.BASE, profile))
@@ -56,7 +56,7 @@ score_figures.curves(record.history, f"{study}, {arm}, {run.label}")
 # %% [markdown]
 # ## The record
 #
-# What the comparison of the arms reads.
+# The file that the comparison of the arms is built from.
 
 # %%
 tables.record(record)

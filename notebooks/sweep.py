@@ -14,7 +14,7 @@
 # # Choose the thresholds
 #
 # Predicted probabilities become a mask by two thresholds: pixels above the binarization threshold (B-TH) are on, and connected
-# components smaller than the removal threshold (R-TH) are removed. Both are chosen here, on the validation images.
+# components smaller than the minimum component area (R-TH) are removed. Both are chosen here, on the validation images.
 
 # %% tags=["parameters"]
 exp: str = "exp4"  # exp1 ... exp5, or a variant such as exp3-own
@@ -36,7 +36,7 @@ transforms = parameters.checked_transforms(tta)
 rule = parameters.checked_rule(rule)
 criterion = parameters.checked_criterion(criterion)
 
-# Only now what takes seconds to load: a wrong value is answered first.
+# Imports that take seconds come after the checks, so that a wrong value is reported at once.
 from pneumo_lib import workflow
 from pneumo_lib.evaluation import postprocessing
 from pneumo_lib.report import sweep_figures, tables
@@ -48,7 +48,7 @@ print(f"{run.experiment.name} at {size} pixels, {run.label}; test-time augmentat
 # %% [markdown]
 # ## Predict the validation images
 #
-# The mean over the image and its changed copies, undone.
+# The mean of the predictions for an image and its changed copies, each put back to the original geometry.
 
 # %%
 probability, truth = workflow.predict(run, "validation", transforms)
@@ -68,7 +68,8 @@ deck = postprocessing.deck_thresholds(rule)
 chosen
 
 # %% [markdown]
-# A flat top means that the exact threshold matters little; a band wider than the curve's height, that these images cannot tell.
+# Where the curve is flat, the exact threshold matters little. If the band is wider than the curve is high, these images are
+# too few to distinguish the thresholds.
 
 # %%
 sweep_figures.curve(result, "dsc", chosen=chosen, deck=deck, groups=patients_of_images, label=label)
@@ -83,9 +84,9 @@ sweep_figures.curve(result, "stepwise_iou", chosen=chosen, deck=deck, groups=pat
 sweep_figures.heat_map(result, "dsc", chosen=chosen, deck=deck, label=label)
 
 # %% [markdown]
-# ## What was chosen
+# ## Chosen thresholds
 #
-# Saved for `notebooks/test`, which applies it to images that had no say in it.
+# They are saved for `notebooks/test`, which applies them to images that were not used for the choice.
 
 # %%
 postprocessing.save_thresholds(run.folder, chosen, transforms, criterion)

@@ -35,7 +35,7 @@ from pneumo_lib import parameters, runs
 run = runs.start(exp=exp, data=data, profile=profile, seed=seed, split=split, patients=patients, on_error=on_error)
 tta_table = parameters.checked_switch("tta_table", tta_table)
 
-# Only now what takes seconds to load: a wrong value is answered first.
+# Imports that take seconds come after the checks, so that a wrong value is reported at once.
 from pneumo_lib import workflow
 from pneumo_lib.evaluation import postprocessing
 from pneumo_lib.report import score_figures, sweep_figures, tables, xray_figures
@@ -56,7 +56,7 @@ per_image = workflow.scored(run, "test", result, protocols, probability, truth, 
 # %% [markdown]
 # ## Original, ground truth, predicted
 #
-# From the best to the failures. Misses and false positives cost a whole image each: they decide the score.
+# From the best prediction to the failures. A false negative and a false positive each score 0 for a whole image.
 
 # %%
 gallery = workflow.gallery(run, part, probability, per_image, chosen)
@@ -74,7 +74,7 @@ measured = workflow.measure(run, result, protocols, probability, truth, per_imag
 tables.score_table(measured["test"])
 
 # %% [markdown]
-# The selection gap is what choosing the thresholds on the test images adds to mean DSC, here.
+# The selection gap is the gain in mean DSC from choosing the thresholds on these test images.
 
 # %%
 tables.interval_text(measured["selection_gap"])
@@ -90,9 +90,9 @@ sweep_figures.curve(
 )
 
 # %% [markdown]
-# ## Is there a pneumothorax, where, and how large?
+# ## Detection and area
 #
-# An image counts as called where a region is left after both thresholds.
+# An image counts as predicted positive if a region remains after both thresholds.
 
 # %%
 tables.detection_table(measured["detection"])
@@ -111,10 +111,10 @@ score_figures.subgroup_chart(groups, label)
 tables.subgroup_table(groups)
 
 # %% [markdown]
-# ## Do the probabilities mean what they say?
+# ## Calibration
 #
-# Of the pixels with a predicted probability of 0.8, 80 % should be true. Nearly all pixels lie in the lowest bin and rule the
-# expected calibration error: read it with the curve.
+# Of the pixels with a predicted probability of 0.8, 80 % should be true. Nearly all pixels lie in the lowest bin and dominate
+# the expected calibration error, so read it together with the curve.
 
 # %%
 score_figures.reliability_diagram(measured["calibration"], label)
@@ -138,7 +138,7 @@ workflow.tta_pictures(run, dict(list(xray_figures.pick(per_image).items())[:3]),
 # %% [markdown]
 # ## The record
 #
-# What the book and the comparison with the paper read.
+# The file that the book and the comparison with the paper are built from.
 
 # %%
 measured["tta_effects"] = None if gain is None else gain.to_dict("records")

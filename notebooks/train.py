@@ -39,7 +39,7 @@ run = runs.start(
 )
 first_stage = run.first_stage()
 
-# Only now what takes seconds to load: a wrong value is answered first.
+# Imports that take seconds come after the checks, so that a wrong value is reported at once.
 from pneumo_lib import training, workflow
 from pneumo_lib.report import score_figures, tables, xray_figures
 
@@ -48,13 +48,13 @@ print(f"{run.experiment.name}: {run.experiment.question} ({run.label})")
 # %% [markdown]
 # ## The pipeline
 #
-# Every setting with where it comes from. The deck leaves the learning rate and the averaging window open.
+# Every setting and its source. The deck does not give the learning rate or the averaging window.
 
 # %%
 tables.settings(run.experiment)
 
 # %% [markdown]
-# What differs from the pipeline before it:
+# Differences from the previous pipeline:
 
 # %%
 tables.differences(run.experiment)
@@ -62,7 +62,7 @@ tables.differences(run.experiment)
 # %% [markdown]
 # ## The data
 #
-# How many images each part of the split has, and whether training and test images share patients.
+# The number of images in each subset, and whether training and test images share patients.
 
 # %%
 run.dataset.report()
@@ -99,7 +99,7 @@ result = training.train(
 )
 
 # %% [markdown]
-# Training loss far below validation loss means that the network knows its images by heart. The dotted line parts the stages.
+# A training loss far below the validation loss indicates overfitting. The dotted line separates the stages.
 
 # %%
 score_figures.curves(result.history, f"{run.experiment.name}, {run.label}")
@@ -112,13 +112,13 @@ score_figures.curves(result.history, f"{run.experiment.name}, {run.label}")
 tables.stages(result.stages, run)
 
 # %% [markdown]
-# What it cost, of every session if it was cut off; images per second count training alone, not validation.
+# The cost of training, over all sessions of an interrupted run. Images per second are of training, without validation.
 
 # %%
 result.cost()
 
 # %% [markdown]
-# ## A look at validation images
+# ## Validation images
 #
 # The pneumothorax should be outlined along the pleural line, not as a blob in its middle.
 
@@ -126,9 +126,9 @@ result.cost()
 workflow.first_predictions(run)
 
 # %% [markdown]
-# ## Where things are
+# ## Output files
 #
-# The weights (safetensors), the history and the settings; `notebooks/sweep` continues from here.
+# The weights (safetensors), the history and the settings. `notebooks/sweep` reads them.
 
 # %%
 run.files()
