@@ -18,7 +18,7 @@
 # %% tags=["parameters"]
 study: str = "two-stage"  # two-stage, restart, channels, batch, schedule or augmentation
 arm: str = "A"  # of the study; an arm that is trained like the base is two-stage's A
-seed: int = 0  # of weights, order and augmentation; another seed is a repeat
+seed: int = 0  # random seed of weights, order and augmentation
 data: str = "phantom"  # phantom, or the folder of a copy of SIIM-ACR
 profile: str = "study"  # scale of the run; paper: hours on a GPU
 keep: bool = False  # keep the weights and probability maps

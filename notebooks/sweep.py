@@ -20,13 +20,13 @@
 exp: str = "exp4"  # exp1 ... exp5, or a variant such as exp3-own
 data: str = "phantom"  # phantom, or the folder of a copy of SIIM-ACR
 profile: str = "demo"  # paper (hours on a GPU), half (hours on two cores), demo (minutes), smoke (seconds)
-seed: int = 0  # of weights, order and augmentation; another seed is a repeat
+seed: int = 0  # random seed of weights, order and augmentation
 split: str = "auto"  # patient, deck, deck-2k, follow-up, follow-up-90-10, trial; auto: patient where known, else deck
 patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
 on_error: str = "stop"  # X-rays that cannot be read: stop and name all of them, or skip (leave them out)
-tta: str = "flip"  # with commas: flip, contrast, brightness, crop, elastic, grid, optical; or none
-rule: str = "component"  # of removal: component (the deck), mask (the follow-up code), triplet (the first place)
-criterion: str = "dsc"  # by which thresholds are chosen on validation: dsc (mean DSC), iou, stepwise_iou
+tta: str = "flip"  # flip, contrast, brightness, crop, elastic, grid, optical, separated by commas; or none
+rule: str = "component"  # post-processing: component (the deck), mask (the follow-up code), triplet (the first place)
+criterion: str = "dsc"  # criterion for thresholds on validation: dsc (mean DSC), iou, stepwise_iou
 
 # %%
 from pneumo_lib import parameters, runs

@@ -20,11 +20,11 @@
 exp: str = "exp4"  # exp1 ... exp5, or a variant such as exp3-own
 data: str = "phantom"  # phantom, or the folder of a copy of SIIM-ACR
 profile: str = "demo"  # paper (hours on a GPU), half (hours on two cores), demo (minutes), smoke (seconds)
-seed: int = 0  # of weights, order and augmentation; another seed is a repeat
+seed: int = 0  # random seed of weights, order and augmentation
 split: str = "auto"  # patient, deck, deck-2k, follow-up, follow-up-90-10, trial; auto: patient where known, else deck
 patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
 on_error: str = "stop"  # X-rays that cannot be read: stop and name all of them, or skip (leave them out)
-test_data: str = ""  # folders of other data to test on, with commas between; empty: the run's own test images
+test_data: str = ""  # folders of other data to test on, separated by commas; empty: the run's own test images
 test_patients: str = ""  # as patients, for test_data
 seen: str = "refuse"  # images of test_data that the run has seen: refuse, or leave-out
 tta_table: bool = True  # measure what each augmentation adds: 8 forward passes per image, hours for paper without a GPU

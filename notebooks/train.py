@@ -20,16 +20,16 @@
 exp: str = "exp4"  # exp1 ... exp5, or a variant such as exp3-own
 data: str = "phantom"  # phantom, or the folder of a copy of SIIM-ACR
 profile: str = "demo"  # paper (hours on a GPU), half (hours on two cores), demo (minutes), smoke (seconds)
-seed: int = 0  # of weights, order and augmentation; another seed is a repeat
+seed: int = 0  # random seed of weights, order and augmentation
 split: str = "auto"  # patient, deck, deck-2k, follow-up, follow-up-90-10, trial; auto: patient where known, else deck
 patients: str = ""  # CSV of image ids and NIH file names; empty: the data set's own, if it has one
 on_error: str = "stop"  # X-rays that cannot be read: stop and name all of them, or skip (leave them out)
-weights: str = "auto"  # imagenet, none (random), or a .safetensors file; auto: as the profile says
-encoder: str = "auto"  # any of segmentation_models_pytorch; auto: the experiment's
-accumulate: int = 1  # forward passes per step, where a batch does not fit into memory
-precision: str = "auto"  # 32 (float32), bf16 (mixed); auto: bf16 where the device has instructions for it
-logger: str = "none"  # none, or tensorboard: curves in the run's folder tensorboard/; needs that extra
-force: bool = False  # train from the beginning although weights are there
+weights: str = "auto"  # imagenet, none (random), or a .safetensors file; auto: the profile's
+encoder: str = "auto"  # any encoder of segmentation_models_pytorch; auto: the experiment's
+accumulate: int = 1  # forward passes per step, if a batch does not fit into memory
+precision: str = "auto"  # 32 (float32), bf16 (mixed); auto: bf16 if the device has instructions for it
+logger: str = "none"  # none, or tensorboard: curves in the run's folder tensorboard/; needs the extra of that name
+force: bool = False  # train from the beginning even if weights exist
 
 # %%
 from pneumo_lib import runs

@@ -52,11 +52,11 @@ class Experiment:
     """
 
     name: str = _sourced("deck", "name of the pipeline")
-    question: str = _sourced("our choice", "what the pipeline asks, in our words")
+    question: str = _sourced("our choice", "question of the pipeline, in our words")
     channels: int = _sourced("deck", "input channels; 3: the grey image three times")
     channel_mapping: str = _sourced(
         "deck: mapped to three; how: tutorial of the library",
-        "one channel's way to three: a learned 1x1 convolution, or the first filters summed",
+        "mapping of one channel to three: a learned 1x1 convolution, or the first filters summed",
         default="learned",
     )
     input_norm: str = _sourced(
@@ -70,7 +70,7 @@ class Experiment:
     stages: tuple[Stage, ...] = _sourced(
         "deck", "training stages in order; each after the first starts from the weights of the one before"
     )
-    starts_from: str | None = _sourced("deck", "experiment whose first stage is taken over instead of training one")
+    starts_from: str | None = _sourced("deck", "experiment whose first stage is used instead of training one")
     averaged_epochs: int = _sourced(
         "deck says whether; follow-up code: the last 3-5",
         "stochastic weight averaging (SWA) over the last epochs of each stage; 0: the epoch of lowest validation loss",
@@ -80,18 +80,20 @@ class Experiment:
         "batch-norm statistics are averaged like the weights instead of estimated again",
         default=False,
     )
-    encoder_weights: str | None = _sourced("deck", "what the encoder starts from; none: random", default="imagenet")
-    learning_rate: float = _sourced("follow-up code", "Adam's, at the start of training", default=1e-4)
+    encoder_weights: str | None = _sourced("deck", "initial weights of the encoder; none: random", default="imagenet")
+    learning_rate: float = _sourced("follow-up code", "initial learning rate of Adam", default=1e-4)
     schedule: str = _sourced(
-        "deck; follow-up code: cosine", "what lowers the learning rate within a stage", default="plateau"
+        "deck; follow-up code: cosine", "schedule of the learning rate within a stage", default="plateau"
     )
-    plateau_factor: float = _sourced("deck", "the learning rate is multiplied by it on a plateau", default=0.2)
+    plateau_factor: float = _sourced("deck", "factor by which the learning rate falls on a plateau", default=0.2)
     plateau_patience: int = _sourced(
         "deck, counted as Keras does",
         "the rate falls after this many epochs in a row without a better validation loss",
         default=5,
     )
-    restart: str = _sourced("deck", "what begins anew at the start of a further stage", default="rate and optimizer")
+    restart: str = _sourced(
+        "deck", "what is re-initialised at the start of each further stage", default="rate and optimizer"
+    )
     dice_smooth: float = _sourced("follow-up code", "added to both halves of the Dice fraction", default=1.0)
     augmentation_list: str = _sourced(
         "follow-up code", "training augmentation: the full list, the horizontal flip alone, or none", default="full"
@@ -129,7 +131,7 @@ class Experiment:
 
     @classmethod
     def from_dict(cls, values: dict) -> "Experiment":
-        """The experiment that `as_dict` gave, also after a way through JSON.
+        """The experiment of `as_dict`'s values, from JSON too.
 
         Raises:
             ParameterError: fields are missing, unknown or wrong; an older version of this package wrote it.

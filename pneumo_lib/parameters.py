@@ -27,26 +27,28 @@ PARAMETERS = {
     "exp": Parameter("exp4", "exp1 ... exp5, or a variant such as exp3-own"),
     "data": Parameter("phantom", "phantom, or the folder of a copy of SIIM-ACR"),
     "profile": Parameter("demo", "paper (hours on a GPU), half (hours on two cores), demo (minutes), smoke (seconds)"),
-    "seed": Parameter(0, "of weights, order and augmentation; another seed is a repeat"),
+    "seed": Parameter(0, "random seed of weights, order and augmentation"),
     "split": Parameter(
         "auto",
         "patient, deck, deck-2k, follow-up, follow-up-90-10, trial; auto: patient where known, else deck",
     ),
     "patients": Parameter("", "CSV of image ids and NIH file names; empty: the data set's own, if it has one"),
     "on_error": Parameter("stop", "X-rays that cannot be read: stop and name all of them, or skip (leave them out)"),
-    "weights": Parameter("auto", "imagenet, none (random), or a .safetensors file; auto: as the profile says"),
-    "encoder": Parameter("auto", "any of segmentation_models_pytorch; auto: the experiment's"),
-    "accumulate": Parameter(1, "forward passes per step, where a batch does not fit into memory"),
-    "precision": Parameter("auto", "32 (float32), bf16 (mixed); auto: bf16 where the device has instructions for it"),
-    "logger": Parameter("none", "none, or tensorboard: curves in the run's folder tensorboard/; needs that extra"),
-    "force": Parameter(False, "train from the beginning although weights are there"),
-    "tta": Parameter("flip", "with commas: flip, contrast, brightness, crop, elastic, grid, optical; or none"),
-    "rule": Parameter(
-        "component", "of removal: component (the deck), mask (the follow-up code), triplet (the first place)"
+    "weights": Parameter("auto", "imagenet, none (random), or a .safetensors file; auto: the profile's"),
+    "encoder": Parameter("auto", "any encoder of segmentation_models_pytorch; auto: the experiment's"),
+    "accumulate": Parameter(1, "forward passes per step, if a batch does not fit into memory"),
+    "precision": Parameter("auto", "32 (float32), bf16 (mixed); auto: bf16 if the device has instructions for it"),
+    "logger": Parameter(
+        "none", "none, or tensorboard: curves in the run's folder tensorboard/; needs the extra of that name"
     ),
-    "criterion": Parameter("dsc", "by which thresholds are chosen on validation: dsc (mean DSC), iou, stepwise_iou"),
+    "force": Parameter(False, "train from the beginning even if weights exist"),
+    "tta": Parameter("flip", "flip, contrast, brightness, crop, elastic, grid, optical, separated by commas; or none"),
+    "rule": Parameter(
+        "component", "post-processing: component (the deck), mask (the follow-up code), triplet (the first place)"
+    ),
+    "criterion": Parameter("dsc", "criterion for thresholds on validation: dsc (mean DSC), iou, stepwise_iou"),
     "test_data": Parameter(
-        "", "folders of other data to test on, with commas between; empty: the run's own test images"
+        "", "folders of other data to test on, separated by commas; empty: the run's own test images"
     ),
     "test_patients": Parameter("", "as patients, for test_data"),
     "seen": Parameter("refuse", "images of test_data that the run has seen: refuse, or leave-out"),
