@@ -1,6 +1,12 @@
-"""The order of the tests: those that take longest begin first, so that processes side by side end together."""
+"""Order of the tests (those that take longest begin first) and settings of Hypothesis: no test is timed."""
 
 from pathlib import Path
+
+from hypothesis import settings
+
+# A busy machine is not an error of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 # Minutes of notebooks, and the book that other files of the folder wait for.
 LONGEST = ("notebooks/test_running.py", "browser/test_explorer.py")

@@ -187,7 +187,7 @@ def test_silver_labels_stand_apart_and_say_so(runs, home):
     assert "not how accurate" in made["silver"]
     drawn = dict(silver.draw(silver_sets))
     assert all(f"/{name}" in made["silver"] for name in drawn) and len(drawn) == 2
-    assert "silver labels" in drawn["silver-outcomes.svg"].get_suptitle()
+    assert "silver labels" in drawn["silver-outcomes.svg"].legends[0].get_title().get_text()
 
 
 def test_readme_gives_silver_labels_a_sentence_of_their_own(home):

@@ -98,7 +98,7 @@ def test_every_cell_of_adversarial_maps(dtype, surviving):
     assert result.predicted_px.dtype == result.intersection_px.dtype == result.truth_px.dtype == np.int32
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     arrays(np.float32, (2, 7, 5), elements=st.sampled_from([0, 0.1, 0.30000001, 0.5, 0.75, 1])),
     arrays(bool, (2, 7, 5)),
@@ -219,7 +219,7 @@ def test_an_iterator_is_read_no_further_than_the_threads_need():
     assert max(read) <= 4  # one in work and one at hand for each of the two threads
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1))
 def test_predicted_pixels_fall_with_both_thresholds(seed):
     rng = np.random.default_rng(seed)

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import segmentation_models_pytorch.metrics as smp_metrics
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage import measure
@@ -140,7 +140,6 @@ def test_auroc_and_average_precision_by_hand():
         metrics.auroc([NAN], positive[:1])
 
 
-@settings(deadline=None)
 @given(arrays(np.int64, 30, elements=st.integers(0, 8)), arrays(bool, 30))
 def test_auroc_and_average_precision_as_in_torchmetrics(score, positive):
     positive[0], positive[1] = True, False

@@ -105,7 +105,7 @@ def test_a_file_of_something_else(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "match"), [("image-net", "auto, imagenet, none"), (3, "auto"), ("gone.safetensors", "no file")]
+    ("name", "match"), [("image-net", "auto, imagenet, none"), (3, "auto"), ("gone.safetensors", "is not a file")]
 )
 def test_a_wrong_choice_lists_the_right_ones(name, match):
     with pytest.raises(WeightsError, match=match):

@@ -164,7 +164,7 @@ def test_every_parameter_is_checked(given, sentence):
     ("given", "sentence"),
     [
         ({"experiment": "exp4"}, "has no parameter 'experiment'; it has exp, data"),
-        ({"seed": "x"}, "no whole number"),
+        ({"seed": "x"}, "must be a whole number"),
         ({"force": "1"}, "must be true or false"),
     ],
 )

@@ -111,13 +111,13 @@ def test_no_intensity_threshold_finds_the_pneumothorax(drawn):
     assert best < 0.2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 20_000))
 def test_the_share_of_positives_is_the_real_one_at_every_size(n_images):
     assert cohort.positives_before(n_images) == round(0.2215 * n_images)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 5), st.integers(0, 2000))
 def test_cases_agree_with_the_count_and_negatives_have_no_area(seed, index):
     one = cohort.case(index, seed)
@@ -150,7 +150,7 @@ def test_a_patient_keeps_sex_and_build():
         assert len({scene.where.view.rotation for scene in scenes}) == len(scenes)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.floats(-10, 10), st.floats(-10, 20), st.floats(-0.2, 0.2))
 def test_rolling_the_patient_keeps_distances(x, y, roll):
     view = View(scale=25.0, centre=(512.0, 100.0), rotation=0.0, roll=roll, tilt=0.0, divergence=0.0)
