@@ -1,4 +1,4 @@
-"""A 95 % interval with its resampling units, or the reason why there is none."""
+"""A 95 % interval with its resampling units, or the reason for having none."""
 
 from __future__ import annotations  # The library's page in the book shows them as they stand here.
 

@@ -131,7 +131,7 @@ def _loaders(job: Job, data: Dataset, machine: TrainerSetup) -> tuple[DataLoader
 
 
 def _arranged(model: nn.Module, machine: TrainerSetup, steps: int) -> nn.Module:
-    """The network in the fastest memory format for convolutions; synchronised on several processes, compiled on a GPU."""
+    """The network in the fastest memory format for convolutions; synchronised between processes, compiled if that pays."""
     model = model.to(memory_format=torch.channels_last)
     if machine.world > 1:
         channels = model.channels

@@ -36,18 +36,10 @@ class TrainingResult:
         """From the weights files of the stages and the tables next to them.
 
         Raises:
-            TrainingError: a table has not as many epochs as its stage, so that it is not the table of these weights.
+            TrainingError: a table is missing, unreadable, or has another number of epochs than its stage.
         """
         found = [weight_files.metadata(path) for path in stages]
-        tables = [pd.read_csv(path.with_suffix(".csv")) for path in stages]
-        for path, stage_, table in zip(stages, found, tables, strict=True):
-            settings = stage_["settings"]
-            epochs = settings["experiment"]["stages"][settings["stage"] - 1]["epochs"]
-            if len(table) != epochs:
-                raise TrainingError(
-                    f"{path.with_suffix('.csv')} has {len(table)} epochs, but {path.name} was trained for {epochs}: "
-                    f"it belongs to another attempt. Copy the table that was written with these weights, or train again."
-                )
+        tables = [_history(path, about["settings"]) for path, about in zip(stages, found, strict=True)]
         return cls(pd.concat(tables, ignore_index=True), found)
 
     def cost(self) -> pd.DataFrame:
@@ -66,6 +58,23 @@ class TrainingResult:
                 for title, cost in zip(titles, (stage["cost"] for stage in self.stages), strict=True)
             }
         ).T
+
+
+def _history(weights_file: Path, settings: dict) -> pd.DataFrame:
+    path = weights_file.with_suffix(".csv")
+    epochs = settings["experiment"]["stages"][settings["stage"] - 1]["epochs"]
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        what = f"cannot be read ({' '.join(str(error).split())[:120]})"
+    else:
+        if len(table) == epochs:
+            return table
+        what = f"has {len(table)} of the {epochs} epochs of {weights_file.name}, so it is from another attempt"
+    raise TrainingError(
+        f"{paths.shown(path)} {what}; copy the table that was written with these weights, or train again with force=True "
+        "(-p force True)."
+    )
 
 
 def plan(

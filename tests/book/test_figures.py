@@ -16,9 +16,12 @@ TOUCH = 2
 
 
 @pytest.fixture(scope="module")
-def drawn():
-    sets, silver = comparison.shown_sets(), comparison.shown_sets(silver=True)
-    with matplotlib.rc_context():
+def drawn(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch, matplotlib.rc_context():
+        # A home without runs: what is drawn is what is committed.
+        patch.setenv("PNEUMO_HOME", str(tmp_path_factory.mktemp("home")))
+        patch.delenv("PNEUMO_RECORDS", raising=False)
+        sets, silver = comparison.shown_sets(), comparison.shown_sets(silver=True)
         found = dict(chain(figures.draw_all(sets, silver), study_figures.draw_all(study_blocks.load())))
         for figure in found.values():
             extension.legible(figure)

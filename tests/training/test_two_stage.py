@@ -75,7 +75,10 @@ def test_a_history_of_another_attempt_is_refused_by_name(finished, tmp_path):
     assert len(TrainingResult.read(stages).history) == 3
     rows = pd.read_csv(tmp_path / "stage1.csv")
     rows.head(1).to_csv(tmp_path / "stage1.csv", index=False)
-    with pytest.raises(TrainingError, match=r"stage1\.csv has 1 epochs, but stage1\.safetensors was trained for 3: "):
+    with pytest.raises(TrainingError, match=r"stage1\.csv has 1 of the 3 epochs of stage1\.safetensors.* force=True"):
+        TrainingResult.read(stages)
+    (tmp_path / "stage1.csv").unlink()
+    with pytest.raises(TrainingError, match=r"stage1\.csv cannot be read .*train again"):
         TrainingResult.read(stages)
 
 

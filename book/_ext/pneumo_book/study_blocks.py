@@ -174,7 +174,8 @@ def convergence_texts(found: Analysis) -> tuple[str, str]:
         "Validation scores over compute (512 x 512 grid, B-TH 0.5, nothing removed), the mean of the seeds of each arm and, "
         f"thin, each run; dashed: the preset score of {studies.TARGET:.2f}. "
         f"Runs that reach it within the compute that every arm spent: {reached}. "
-        "A run that does not counts with all of this compute; differences of compute are then at least as large as shown. "
+        "A run that does not counts with all of this compute. If only runs of the slower of two arms miss it, the true "
+        "difference of compute is larger than shown. "
         f"{found.label.capitalize()}."
     )
     return alt, what
