@@ -78,7 +78,7 @@ _PROFILES = [
         image_sizes=(64, 128),
         batch_divisors=(5, 2.5),
         # The second stage is where the time goes: exp5 alone sets how long all five take.
-        epoch_divisors=(4.5, 11),
+        epoch_divisors=(4.5, 4),
         phantom_subsets=(400, 200, 1_000),
         encoder_weights=None,
         # Random weights learn from a few hundred images only with a larger step than fine-tuning takes.

@@ -6,7 +6,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from pneumo_lib.report.style import NEUTRAL, PREDICTED, TRUE, interval_text, subplots
+from pneumo_lib.report.style import NEUTRAL, PREDICTED, TRUE, interval_text, panels, subplots
 
 
 def reliability_diagram(found: dict, label: str) -> Figure:
@@ -26,18 +26,18 @@ def reliability_diagram(found: dict, label: str) -> Figure:
     return figure
 
 
-def curves(history: pd.DataFrame, label: str) -> Figure:
+def curves(history: pd.DataFrame, label: str, *, stacked: bool = False) -> Figure:
     """Loss, DSC and IoU on validation, and learning rate, over the epochs of all stages; averaging shaded."""
     history = history.reset_index(drop=True)
     step = history.index.to_numpy() + 1
-    panels = {
+    shown = {
         "loss (BCE + Dice)": {"train_loss": "training", "val_loss": "validation"},
         "DSC on validation": {"val_dsc": "all images", "val_positive_dsc": "positive only"},
         "IoU on validation": {"val_stepwise_iou": "stepwise", "val_iou": "plain"},
         "learning rate": {"learning_rate": "learning rate"},
     }
-    figure, axes = subplots(2, 2, figsize=(7.15, 5.8))
-    for axis, (title, lines) in zip(axes.flat, panels.items(), strict=True):
+    figure, axes = panels((2, 2), (7.15, 5.8), stacked=stacked)
+    for axis, (title, lines) in zip(axes, shown.items(), strict=True):
         for colour, (column, name) in zip((PREDICTED, TRUE), lines.items(), strict=False):
             axis.plot(step, history[column], "o-", color=colour, markersize=3, label=name)
         axis.set_title(title, loc="left", fontsize=11, pad=22)
@@ -52,10 +52,10 @@ def curves(history: pd.DataFrame, label: str) -> Figure:
                 axis.axvspan(last - rows["averaged"].sum() + 0.6, last + 0.4, color=NEUTRAL, alpha=0.12, linewidth=0)
             if first > 1:
                 axis.axvline(first - 0.5, color="grey", linestyle=":", linewidth=1)
-    axes[-1, -1].set_yscale("log")
+    axes[-1].set_yscale("log")
     stages = " → ".join(f"{size} px" for size in history.drop_duplicates("stage")["image_size"])
     shaded = "\nshaded: epochs whose weights are averaged" if history["averaged"].any() else ""
-    figure.suptitle(textwrap.fill(f"{label}: {stages}", 80) + shaded, fontsize=11)
+    figure.suptitle(textwrap.fill(f"{label}: {stages}", 40 if stacked else 80) + shaded, fontsize=11)
     sns.despine(figure)
     return figure
 
@@ -84,12 +84,12 @@ def subgroup_chart(found: pd.DataFrame, label: str) -> Figure:
     return figure
 
 
-def tta_gain_chart(found: pd.DataFrame | None, label: str) -> Figure | None:
+def tta_gain_chart(found: pd.DataFrame | None, label: str, *, stacked: bool = False) -> Figure | None:
     """Gain over no augmentation with its 95 % interval, on all and on positive images, and the cost after each name."""
     if found is None:
         return None
     found = pd.DataFrame(found).iloc[1:].reset_index(drop=True)
-    figure, axes = subplots(1, 2, figsize=(10, 3.9), sharey=True)
+    figure, axes = panels(2, (10, 5.2 if stacked else 3.9), stacked=stacked, sharey=True)
     rows = range(len(found))
     for axis, prefix, colour, title in (
         (axes[0], "", PREDICTED, "all images"),
@@ -98,13 +98,15 @@ def tta_gain_chart(found: pd.DataFrame | None, label: str) -> Figure | None:
         axis.axvline(0, color="0.35", linestyle="--", linewidth=1)
         axis.hlines(rows, found[f"{prefix}gain_low"], found[f"{prefix}gain_high"], color=colour, linewidth=2.5)
         axis.plot(found[f"{prefix}gain"], rows, "o", color=colour, markersize=8)
-        axis.set(title=title)
+        axis.set(title=textwrap.fill(title, 20) if stacked else title)
         axis.grid(axis="x", alpha=0.3)
         axis.locator_params(axis="x", nbins=5)
-    names = [f"{row.transforms} ({row.passes:.0f} passes)" for row in found.itertuples()]
+    names = [f"{row.transforms} ({row.passes:.0f}\N{NO-BREAK SPACE}passes)" for row in found.itertuples()]
+    if stacked:
+        names = [textwrap.fill(name, 18) for name in names]
     axes[0].set(yticks=rows, yticklabels=names)
     axes[0].invert_yaxis()
     figure.supxlabel("gain in mean DSC over no augmentation", fontsize=11)
-    figure.suptitle(label, fontsize=11)
+    figure.suptitle(textwrap.fill(label, 40) if stacked else label, fontsize=11)
     sns.despine(figure, left=True)
     return figure

@@ -57,6 +57,29 @@ def subplots(*args, **kwargs) -> tuple[Figure, Any]:
     return figure, axes
 
 
+NARROW = 3.75
+"""Width of a phone's column in inches."""
+
+
+def panels(count: int | tuple[int, int], size: tuple[float, float], *, stacked: bool, **kwargs) -> tuple[Figure, Any]:
+    """`count` panels and their axes in reading order: side by side, or one above the other for a narrow screen.
+
+    Args:
+        count: a number, or that of rows and of columns where they stand side by side.
+        size: width and height in inches of the figure side by side.
+        stacked: one above the other, each with numbers of its own on both axes.
+    """
+    rows, columns = count if isinstance(count, tuple) else (1, count)
+    if stacked:
+        size = (NARROW, max(2.2, size[1] / rows) * rows * columns)
+        rows, columns = rows * columns, 1
+    figure, axes = subplots(rows, columns, figsize=size, squeeze=False, **kwargs)
+    if stacked:
+        for axis in axes.flat:
+            axis.tick_params(labelbottom=True)
+    return figure, axes.flat
+
+
 def save(figure: Figure, path: Path) -> None:
     """Writes a figure as PNG, whole or not at all."""
     with atomic.replacing(path) as temporary:

@@ -21,7 +21,17 @@ from matplotlib.text import Text
 from sphinx.errors import ExtensionError
 
 import pneumo_lib
-from pneumo_book import blocks, comparison, experiment_pages, launch, logo, notebook_pages, reference, study_blocks
+from pneumo_book import (
+    blocks,
+    comparison,
+    experiment_pages,
+    launch,
+    logo,
+    notebook_pages,
+    reference,
+    stacking,
+    study_blocks,
+)
 from pneumo_book.markdown import command
 from pneumo_lib import atomic, paths
 from pneumo_lib import records as record_files
@@ -50,6 +60,7 @@ def setup(app) -> dict:
     app.connect("config-inited", _write, priority=1)
     app.connect("autodoc-process-docstring", to_restructured_text, priority=1)
     app.connect("doctree-read", _keep_percent)
+    app.add_transform(stacking.BothDrawings)
     app.connect("html-page-context", _without_thebe, priority=900)
     # Pages that compute and the API's pages show the library: another library, and all pages are read again.
     app.add_config_value("pneumo_library", _digest(_library()), "env")

@@ -12,7 +12,7 @@ from pneumo_lib import experiments
 from pneumo_lib.data import rle as codec
 from pneumo_lib.model import unet
 from pneumo_lib.model.losses import soft_dice_loss
-from pneumo_lib.report.style import subplots
+from pneumo_lib.report.style import panels, subplots
 
 EXAMPLE = np.zeros((8, 8), bool)
 """The mask of the example of run-length encoding: three runs."""
@@ -34,9 +34,9 @@ def rle() -> Figure:
     return figure
 
 
-def loss() -> Figure:
+def loss(*, stacked: bool = False) -> Figure:
     """BCE and Dice loss, and their gradients, as the probability of every true (or, on an empty mask, every) pixel changes."""
-    figure, axes = subplots(1, 3, figsize=(12, 3.4))
+    figure, axes = panels(3, (12, 3.4), stacked=stacked)
     probability = np.linspace(0.01, 0.99, 99)
     cases = {"mask of 1 % of the pixels": 0.01, "mask of 10 %": 0.10, "empty mask": 0.0}
     for axis, (title, share) in zip(axes, cases.items(), strict=True):

@@ -9,16 +9,16 @@ from pneumo_lib import challenge, metrics, published, records
 from pneumo_lib.experiments import EXPERIMENTS
 from pneumo_lib.records import Record
 from pneumo_lib.report import pipelines
-from pneumo_lib.report.style import NEUTRAL, PREDICTED, TRUE, subplots
+from pneumo_lib.report.style import NEUTRAL, PREDICTED, TRUE, panels, subplots
 
 PAPER, DECK, BLANK = "#0072B2", "#D55E00", "0.35"
 COLUMN = 7.15
 """Width of the page's column in inches: a figure of this width is shown with its fonts as they are."""
 
 
-def against_blank() -> Figure:
+def against_blank(*, stacked: bool = False) -> Figure:
     """Every IoU of the paper and the deck, with the empty-mask baseline."""
-    figure, axes = subplots(1, 2, figsize=(9, 3.3), sharex=True, sharey=True)
+    figure, axes = panels(2, (9, 3.3), stacked=stacked, sharex=True, sharey=True)
     blank = challenge.EMPTY_MASK_BASELINE
     names = list(EXPERIMENTS)
     for number, axis in enumerate(axes, 1):
@@ -32,7 +32,9 @@ def against_blank() -> Figure:
         )
         axis.grid(axis="x", alpha=0.3)
     axes[0].invert_yaxis()
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(
+        *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=1 if stacked else 3, frameon=False
+    )
     sns.despine(figure)
     return figure
 
@@ -55,9 +57,9 @@ def repeats() -> Figure:
     return figure
 
 
-def staircase() -> Figure:
+def staircase(*, stacked: bool = False) -> Figure:
     """Stepwise IoU of one image over its IoU and its DSC."""
-    figure, axes = subplots(1, 2, figsize=(8.5, 3.2), sharey=True)
+    figure, axes = panels(2, (8.5, 3.2), stacked=stacked, sharey=True)
     union = 20_000
     intersection = np.arange(union + 1)
     iou = intersection / union

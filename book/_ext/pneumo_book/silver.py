@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from pneumo_book import comparison, published_figures
 from pneumo_book.markdown import command, figure, table
+from pneumo_book.stacking import both
 from pneumo_lib import records
 from pneumo_lib.records import Record
 from pneumo_lib.report import pipelines, score_figures
@@ -81,7 +82,7 @@ def draw(sets: dict[str, list[Record]]) -> Iterator[tuple[str, Figure]]:
     if found := next(iter(sets.values()), []):
         yield "silver-outcomes.svg", published_figures.outcomes(found)
     for record in found:
-        yield _curves(record), score_figures.curves(record.history, f"{record.name}, {record.label}")
+        yield from both(_curves(record), score_figures.curves, record.history, f"{record.name}, {record.label}")
 
 
 def _tables(title: str, found: list[Record]) -> str:

@@ -1,5 +1,6 @@
 """Figures of the studies: forest plots of differences, and validation scores over compute."""
 
+import textwrap
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,8 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pneumo_book import study_blocks
+from pneumo_book.stacking import both
 from pneumo_lib import studies, study_results
-from pneumo_lib.report.style import NEUTRAL, subplots
+from pneumo_lib.report.style import NEUTRAL, panels
 from pneumo_lib.study_results import CURVES, MEGA, NOT_RESOLVED, REFUTED, SUPPORTED, Analysis, Outcome, Result
 
 WIDTH = 7.15
@@ -24,12 +26,12 @@ def draw_all(found: Analysis) -> Iterator[tuple[str, Figure]]:
     """(file name, figure) of all that was run."""
     for name, results in found.results.items():
         for file, some in study_blocks.figures_of(results).items():
-            yield file, forest(some)
+            yield from both(file, forest, some)
         if name == "two-stage" and any(one.difference for one in results):
-            yield study_blocks.CONVERGENCE, convergence(found)
+            yield from both(study_blocks.CONVERGENCE, convergence, found)
 
 
-def forest(results: list[Result]) -> Figure:
+def forest(results: list[Result], *, stacked: bool = False) -> Figure:
     """Each comparison's difference with its 95 % interval, and each seed's; one panel per endpoint.
 
     Args:
@@ -38,8 +40,8 @@ def forest(results: list[Result]) -> Figure:
     endpoints = list(dict.fromkeys(one.comparison.endpoint for one in results))
     pairs = list(dict.fromkeys(one.pair for one in results))
     size = (WIDTH, 1.3 + 0.42 * len(pairs))
-    figure, axes = subplots(1, len(endpoints), figsize=size, sharey=True, squeeze=False)
-    for axis, endpoint in zip(axes[0], endpoints, strict=True):
+    figure, axes = panels(len(endpoints), size, stacked=stacked, sharey=True)
+    for axis, endpoint in zip(axes, endpoints, strict=True):
         for one in results:
             if one.comparison.endpoint == endpoint:
                 _row(axis, pairs.index(one.pair), one)
@@ -48,10 +50,11 @@ def forest(results: list[Result]) -> Figure:
         axis.set_xlabel(study_blocks.SHORT[endpoint] + faster)
         axis.locator_params(axis="x", nbins=4)
         axis.grid(axis="x", alpha=0.3)
-    axes[0, 0].set(yticks=range(len(pairs)), yticklabels=pairs, ylim=(len(pairs) - 0.4, -0.6))
+    names = [textwrap.fill(pair, 14) for pair in pairs] if stacked else pairs
+    axes[0].set(yticks=range(len(pairs)), yticklabels=names, ylim=(len(pairs) - 0.4, -0.6))
     there = [name for name in COLOURS if any(one.verdict == name for one in results)]
     handles = [Line2D([], [], color=COLOURS[name], marker="o", label=name) for name in there]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=1 if stacked else 3, frameon=False)
     sns.despine(figure)
     return figure
 
@@ -68,18 +71,22 @@ def _row(axis: Axes, y: int, one: Result) -> None:
     axis.plot(seeds, [y + 0.25] * len(seeds), ".", color=colour, markersize=4, alpha=0.6)
 
 
-def convergence(found: Analysis) -> Figure:
+def convergence(found: Analysis, *, stacked: bool = False) -> Figure:
     """Positive-only and mean validation DSC over compute: the mean of the seeds of each arm, thin each run."""
     arms = {arm: study_results.of_arm(found.runs, "two-stage", arm.name) for arm in studies.get("two-stage").arms}
-    figure, axes = subplots(1, 2, figsize=(WIDTH, 3.9), sharex=True)
+    figure, axes = panels(2, (WIDTH, 3.9), stacked=stacked, sharex=True)
     titles = {"area": "positive-only DSC", "area_dsc": "mean DSC"}
     for axis, (endpoint, title) in zip(axes, titles.items(), strict=True):
         for arm, runs in arms.items():
             _curves(axis, runs, CURVES[endpoint], ARMS[arm.name], f"{arm.name}: {arm.title}")
-        axis.set(title=f"{title} on validation", xlabel="compute, Mpx", ylim=(0, None))
+        axis.set(
+            title=textwrap.fill(f"{title} on validation", 24 if stacked else 40), xlabel="compute, Mpx", ylim=(0, None)
+        )
         axis.grid(alpha=0.3)
     axes[0].axhline(studies.TARGET, color="0.35", linestyle="--", linewidth=1)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    columns, length = (1, 1.2) if stacked else (2, 2)
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=columns, handlelength=length, frameon=False)
     sns.despine(figure)
     return figure
 
