@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from pneumo_lib import challenge
 from pneumo_lib.data.dataset import Subset
-from pneumo_lib.report.style import NEUTRAL, PREDICTED, TRUE, subplots
+from pneumo_lib.report.style import COLUMN, NEUTRAL, PREDICTED, TRUE, subplots
 from pneumo_lib.report.xray_figures import show_xray
 
 GREY_BINS = 32
@@ -45,7 +45,7 @@ _MOST_IMAGES = 300
 def gallery(part: Subset, label: str, columns: int = 6, rows: int = 2) -> Figure:
     """Rows of images with a pneumothorax, as far as there are any, above rows without; the first ones of the subset."""
     positive = part.index["positive"].to_numpy(bool)
-    figure, axes = subplots(2 * rows, columns, figsize=(2 * columns, 4.1 * rows))
+    figure, axes = subplots(2 * rows, columns, figsize=(COLUMN, 0.4 + 2 * rows * COLUMN / columns))
     for half, wanted in ((axes[:rows], positive), (axes[rows:], ~positive)):
         positions = np.flatnonzero(wanted)[: half.size]
         for axis in half.flat:
@@ -60,11 +60,11 @@ def gallery(part: Subset, label: str, columns: int = 6, rows: int = 2) -> Figure
 def overview(index: pd.DataFrame, label: str) -> Figure:
     """Class balance, mask area, age, and view by sex of the labelled images."""
     labelled = index[index["labelled"]]
-    figure, axes = subplots(2, 2, figsize=(9, 6))
+    figure, axes = subplots(2, 2, figsize=(COLUMN, 5.2))
     axes = axes.flat
     counts = labelled["positive"].value_counts().reindex([False, True], fill_value=0)
     bars = axes[0].bar(["no", "yes"], counts, color=[PREDICTED, TRUE])
-    axes[0].bar_label(bars, [f"{count} ({count / max(1, len(labelled)):.0%})" for count in counts])
+    axes[0].bar_label(bars, [f"{count:,} ({count / max(1, len(labelled)):.0%})" for count in counts])
     axes[0].margins(y=0.12)
     axes[0].set(title="pneumothorax", ylabel="images")
     area = labelled.loc[labelled["positive"], "mask_area_px"].astype(float) / challenge.SIDE**2 * 100
@@ -80,8 +80,8 @@ def overview(index: pd.DataFrame, label: str) -> Figure:
     views = pd.crosstab(labelled["view"].fillna("unknown"), labelled["sex"].fillna("unknown"))
     views.plot.bar(ax=axes[3], color=[PREDICTED, TRUE, NEUTRAL], rot=0)
     axes[3].set(title="view and sex", xlabel="", ylabel="images")
-    axes[3].legend(frameon=False, fontsize=8)
-    figure.suptitle(f"{len(labelled)} labelled images ({label})", fontsize=11)
+    axes[3].legend(frameon=False, fontsize=9)
+    figure.suptitle(f"{len(labelled):,} labelled images ({label})", fontsize=11)
     sns.despine(figure)
     return figure
 
@@ -93,7 +93,7 @@ def beside_real(index: pd.DataFrame, images: np.ndarray, label: str) -> Figure:
         index: as `siim.load_index` gives it.
         images: uint8 (N, H, W), of which the first 300 count.
     """
-    figure, (areas, greys) = subplots(1, 2, figsize=(10, 3.4))
+    figure, (areas, greys) = subplots(1, 2, figsize=(COLUMN, 3.4))
     own = np.sort(index.loc[index["positive"].fillna(False).astype(bool), "mask_area_px"].to_numpy(float))
     if len(own):
         areas.step(own, np.linspace(0, 100, len(own)), where="post", color=PREDICTED, label=label)
@@ -119,6 +119,6 @@ def beside_real(index: pd.DataFrame, images: np.ndarray, label: str) -> Figure:
     common = grey_overlap(mean, real["mean"].to_numpy())
     greys.set(title=f"grey levels ({common:.0%} in common)", xlabel="grey level", ylabel="share of the pixels", ylim=0)
     for axis in (areas, greys):
-        axis.legend(frameon=False, fontsize=8)
+        axis.legend(frameon=False, fontsize=9)
     sns.despine(figure)
     return figure

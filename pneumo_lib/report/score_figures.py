@@ -6,7 +6,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from pneumo_lib.report.style import NEUTRAL, PREDICTED, TRUE, interval_text, panels, subplots
+from pneumo_lib.report.style import COLUMN, NEUTRAL, PREDICTED, TRUE, interval_text, panels, subplots
 
 
 def reliability_diagram(found: dict, label: str) -> Figure:
@@ -36,7 +36,7 @@ def curves(history: pd.DataFrame, label: str, *, stacked: bool = False) -> Figur
         "IoU on validation": {"val_stepwise_iou": "stepwise", "val_iou": "plain"},
         "learning rate": {"learning_rate": "learning rate"},
     }
-    figure, axes = panels((2, 2), (7.15, 5.8), stacked=stacked)
+    figure, axes = panels((2, 2), (COLUMN, 5.8), stacked=stacked)
     for axis, (title, lines) in zip(axes, shown.items(), strict=True):
         for colour, (column, name) in zip((PREDICTED, TRUE), lines.items(), strict=False):
             axis.plot(step, history[column], "o-", color=colour, markersize=3, label=name)
@@ -63,7 +63,7 @@ def curves(history: pd.DataFrame, label: str, *, stacked: bool = False) -> Figur
 def subgroup_chart(found: pd.DataFrame, label: str) -> Figure:
     """Mean and positive-only DSC of every group with their intervals, and the numbers of images."""
     names = [f"{row.attribute}: {row.group}" if row.attribute != "all" else "all" for row in found.itertuples()]
-    figure, axes = subplots(1, 2, figsize=(10, 0.32 * len(found) + 1.6), sharey=True)
+    figure, axes = subplots(1, 2, figsize=(COLUMN, 0.32 * len(found) + 1.6), sharey=True)
     for axis, prefix, count, colour, title in (
         (axes[0], "", "n_images", PREDICTED, "mean DSC, all images"),
         (axes[1], "positive_", "n_positive", TRUE, "DSC, images with a pneumothorax"),
@@ -72,12 +72,13 @@ def subgroup_chart(found: pd.DataFrame, label: str) -> Figure:
         axis.hlines(rows, found[f"{prefix}low"], found[f"{prefix}high"], color=colour, linewidth=2)
         axis.plot(found[f"{prefix}mean"], rows, "o", color=colour)
         for row, n in zip(rows, found[count], strict=True):
-            axis.annotate(f"n = {n}", (1.02, row), va="center", fontsize=8, annotation_clip=False)
-        axis.set(title=title, xlim=(-0.02, 1.02), yticks=rows, yticklabels=names)
+            axis.annotate(f"n = {n:,}", (1.02, row), va="center", fontsize=9, annotation_clip=False)
+        axis.set_title(title, fontsize=10)
+        axis.set(xlim=(-0.02, 1.02), yticks=rows, yticklabels=names)
         axis.grid(axis="x", alpha=0.3)
     blank = 1 - found["n_positive"] / found["n_images"]
     axes[0].plot(blank, range(len(found)), "|", color="0.35", markersize=12, label="empty-mask baseline")
-    figure.legend(frameon=False, loc="outside lower center", fontsize=8)
+    figure.legend(frameon=False, loc="outside lower center", fontsize=9)
     axes[0].invert_yaxis()
     figure.suptitle(label, fontsize=11)
     sns.despine(figure, left=True)
@@ -89,7 +90,7 @@ def tta_gain_chart(found: pd.DataFrame | None, label: str, *, stacked: bool = Fa
     if found is None:
         return None
     found = pd.DataFrame(found).iloc[1:].reset_index(drop=True)
-    figure, axes = panels(2, (10, 5.2 if stacked else 3.9), stacked=stacked, sharey=True)
+    figure, axes = panels(2, (COLUMN, 5.2 if stacked else 4.2), stacked=stacked, sharey=True)
     rows = range(len(found))
     for axis, prefix, colour, title in (
         (axes[0], "", PREDICTED, "all images"),
@@ -102,8 +103,7 @@ def tta_gain_chart(found: pd.DataFrame | None, label: str, *, stacked: bool = Fa
         axis.grid(axis="x", alpha=0.3)
         axis.locator_params(axis="x", nbins=5)
     names = [f"{row.transforms} ({row.passes:.0f}\N{NO-BREAK SPACE}passes)" for row in found.itertuples()]
-    if stacked:
-        names = [textwrap.fill(name, 18) for name in names]
+    names = [textwrap.fill(name, 18 if stacked else 24) for name in names]
     axes[0].set(yticks=rows, yticklabels=names)
     axes[0].invert_yaxis()
     figure.supxlabel("gain in mean DSC over no augmentation", fontsize=11)

@@ -57,8 +57,8 @@ def subplots(*args, **kwargs) -> tuple[Figure, Any]:
     return figure, axes
 
 
-NARROW = 3.75
-"""Width of a phone's column in inches."""
+COLUMN, NARROW = 7.15, 3.75
+"""Widths of a page's column and of a phone's in inches: figures of this width are shown with their fonts as they are."""
 
 
 def panels(count: int | tuple[int, int], size: tuple[float, float], *, stacked: bool, **kwargs) -> tuple[Figure, Any]:
@@ -83,4 +83,4 @@ def panels(count: int | tuple[int, int], size: tuple[float, float], *, stacked: 
 def save(figure: Figure, path: Path) -> None:
     """Writes a figure as PNG, whole or not at all."""
     with atomic.replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=90, facecolor="white")
+        figure.savefig(temporary, format="png", dpi=160, facecolor="white")

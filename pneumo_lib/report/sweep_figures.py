@@ -1,5 +1,6 @@
 """Figures of a sweep: the mean score over the binarization threshold (B-TH) for each removal threshold (R-TH)."""
 
+import textwrap
 from collections.abc import Iterable
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from pneumo_lib import metrics
 from pneumo_lib.evaluation.postprocessing import Thresholds
 from pneumo_lib.evaluation.sweep_result import SweepResult
-from pneumo_lib.report.style import subplots
+from pneumo_lib.report.style import COLUMN, subplots
 
 # Okabe and Ito's palette: told apart with every kind of colour blindness; line styles tell too.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
@@ -46,10 +47,9 @@ def curve(
     """
     chosen = chosen or result.best(metric)
     groups = None if groups is None else np.asarray(groups)
-    figure, axes = subplots(1, 3, figsize=(10, 4.9), width_ratios=(1.4, 1, 1))
+    figure, axes = subplots(1, 3, figsize=(COLUMN, 5.6), width_ratios=(1.4, 1, 1))
     for ax, (name, images) in zip(axes, _parts(result), strict=True):
-        ax.set_title(f"{name} images (n = {images.sum()})")
-        ax.set_xlabel("binarization threshold (B-TH)")
+        ax.set_title(f"{name} images\n(n = {images.sum():,})", fontsize=10)
         ax.grid(alpha=0.3)
         if images.any():
             part = result.subset(images)
@@ -58,9 +58,10 @@ def curve(
             if deck is not None:
                 _mark(ax, part, metric, deck, "deck's point", marker="D", markersize=8, color="#F0E442")
     axes[0].set_ylabel(f"mean {NAMES[metric]}")
+    axes[1].set_xlabel("binarization threshold (B-TH)")
     blank = metrics.empty_mask_baseline(result.truth_px)
     axes[0].axhline(blank, color="0.35", linestyle=(0, (6, 3)), label=f"empty masks: {blank:.3f}")
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     figure.suptitle(_title(f"{NAMES[metric]} over both thresholds", label))
     return figure
 
@@ -77,9 +78,9 @@ def heat_map(
     bs, labels = result.binarization_thresholds, _removal_labels(result)
     half = (bs[-1] - bs[0]) / max(len(bs) - 1, 1) / 2 or 0.5
     extent = (bs[0] - half, bs[-1] + half, -0.5, len(labels) - 0.5)
-    figure, axes = subplots(3, 1, figsize=(9, 6.5), sharex=True)
+    figure, axes = subplots(3, 1, figsize=(COLUMN, 6.5), sharex=True)
     for ax, (name, images) in zip(axes, _parts(result), strict=True):
-        ax.set_title(f"{name} images (n = {images.sum()})", fontsize=10)
+        ax.set_title(f"{name} images (n = {images.sum():,})", fontsize=10)
         ax.set_yticks(range(len(labels)), labels)
         if images.any():
             mean = result.subset(images).mean(metric).T
@@ -129,4 +130,4 @@ def _removal_labels(result: SweepResult) -> list[str]:
 
 
 def _title(what: str, label: str) -> str:
-    return f"{what} ({label})" if label else what
+    return textwrap.fill(f"{what} ({label})" if label else what, 75)

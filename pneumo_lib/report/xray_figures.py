@@ -1,5 +1,7 @@
 """Figures with X-rays: a batch, a gallery of predictions, outlines, and what test-time augmentation changes."""
 
+import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,14 +14,14 @@ from matplotlib.lines import Line2D
 
 from pneumo_lib.data.batches import TrainingImages
 from pneumo_lib.data.dataset import Subset
-from pneumo_lib.report.style import PREDICTED, TRUE, subplots
+from pneumo_lib.report.style import COLUMN, PREDICTED, TRUE, subplots
 
 
 def batch(part: Subset, label: str, n: int = 6, seed: int = 0, strength: float = 1.0, listed: str = "full") -> Figure:
     """n training images, plain above and augmented below."""
     positions = positives_first(part, n)
     augmented = TrainingImages(part, seed, stage=1, strength=strength, listed=listed)
-    figure, axes = subplots(2, len(positions), figsize=(1.9 * len(positions), 4.3), squeeze=False)
+    figure, axes = subplots(2, len(positions), figsize=(COLUMN, 0.7 + 2 * COLUMN / len(positions)), squeeze=False)
     for column, position in enumerate(positions):
         row = part.rows[position]
         show_xray(axes[0, column], part.images[row], truth=part.masks[row])
@@ -62,12 +64,13 @@ def gallery(
     label: str,
 ) -> Figure:
     """Rows *original, ground truth, predicted*, as in the deck; one column per image, (H, W) each."""
-    figure, axes = subplots(3, len(images), figsize=(2.1 * len(images), 6.7), squeeze=False)
+    side = min(2.1, COLUMN / len(images))
+    figure, axes = subplots(3, len(images), figsize=(max(4.2, side * len(images)), 3 * side + 1.2), squeeze=False)
     for column, (image, true, found, title) in enumerate(zip(images, truth, predicted, titles, strict=True)):
         show_xray(axes[0, column], image)
         show_xray(axes[1, column], image, truth=true)
         show_xray(axes[2, column], image, truth=true, predicted=found)
-        axes[0, column].set_title(title, fontsize=9)
+        axes[0, column].set_title(_wrapped(title, side), fontsize=9)
     _row_titles(axes, ["original", "ground truth", "predicted"])
     figure.legend(
         handles=[Line2D([], [], color=TRUE, label="ground truth"), Line2D([], [], color=PREDICTED, label="predicted")],
@@ -80,8 +83,11 @@ def gallery(
 def overlays(folder: Path, predictions: pd.DataFrame, n: int = 8) -> Figure:
     """The X-rays with the largest predicted areas, outlined, as `predict_files` wrote them."""
     shown = predictions.sort_values("area_px", ascending=False).head(n)
-    figure, axes = subplots(1, len(shown), figsize=(2.3 * len(shown), 2.9), squeeze=False)
-    for axis, row in zip(axes[0], shown.itertuples(), strict=True):
+    rows = math.ceil(len(shown) / 4)
+    figure, axes = subplots(rows, 4, figsize=(COLUMN, 2.1 * rows + 0.4), squeeze=False)
+    for axis in axes.flat[len(shown) :]:
+        axis.set_axis_off()
+    for axis, row in zip(axes.flat, shown.itertuples(), strict=False):
         axis.imshow(plt.imread(folder / "overlay" / f"{row.name}.png"))
         axis.set(xticks=[], yticks=[], title=f"{row.area_px} px" if row.pneumothorax else "nothing found")
     figure.suptitle("Largest predicted regions; not for clinical use", fontsize=11)
@@ -101,6 +107,11 @@ def positives_first(part: Subset, n: int) -> np.ndarray:
     """Positions of the first n images with a pneumothorax, filled up with others where there are fewer."""
     positive = part.index["positive"].to_numpy(bool)
     return np.argsort(~positive, kind="stable")[:n]
+
+
+def _wrapped(text: str, inches: float) -> str:
+    """Each line of a text, broken to fit a width in a font of 9 points."""
+    return "\n".join(textwrap.fill(line, int(11 * inches)) for line in text.splitlines())
 
 
 def _row_titles(axes, titles: Sequence[str]) -> None:
@@ -124,7 +135,7 @@ def tta_side_by_side(
         label: what the data are.
     """
     names = list(next(iter(maps.values())))
-    figure, axes = subplots(len(maps), len(names) + 2, figsize=(12, 2.1 * len(maps) + 0.6), squeeze=False)
+    figure, axes = subplots(len(maps), len(names) + 2, figsize=(COLUMN, 1.25 * len(maps) + 1.1), squeeze=False)
     for row, image, truth, (title, shown_maps) in zip(axes, images, truths, maps.items(), strict=True):
         show_xray(row[0], image, truth=truth)
         row[0].set_ylabel(title, fontsize=9)
@@ -138,8 +149,8 @@ def tta_side_by_side(
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
     for axis, name in zip(axes[0], ["original, true outline", *names, f"{names[-1]} minus {names[0]}"], strict=True):
-        axis.set_title(name, fontsize=9)
-    figure.suptitle(f"Test-time augmentation; white: above B-TH ({label})", fontsize=11)
+        axis.set_title(_wrapped(name, COLUMN / (len(names) + 2)), fontsize=9)
+    figure.suptitle(textwrap.fill(f"Test-time augmentation; white: above B-TH ({label})", 75), fontsize=11)
     return figure
 
 

@@ -276,7 +276,7 @@ def test_every_figure_of_a_notebook_says_what_it_shows(path):
 
 
 def test_figures_have_no_text_smaller_than_nine_points_at_the_columns_width():
-    figure, axis = subplots(figsize=(2 * extension.COLUMN_INCHES, 3))
+    figure, axis = subplots(figsize=(2 * extension.COLUMN, 3))
     small, large = axis.text(0.5, 0.5, "small", fontsize=7), axis.text(0.2, 0.2, "large", fontsize=30)
     extension.legible(figure)
     figure.canvas.draw()

@@ -96,7 +96,7 @@ def substitutions() -> dict[str, str]:
         "plan_commit": study_blocks.plan_commit(),
         "exploratory": str(study_blocks.exploratory()),
         "by_chance": f"{study_blocks.exploratory() * study_results.ALPHA:.0f}",
-        "demo_images": str(PROFILES["demo"].phantom_images),
+        "demo_images": f"{PROFILES['demo'].phantom_images:,}",
         "demo_sizes": " and ".join(map(str, PROFILES["demo"].image_sizes)),
     }
 

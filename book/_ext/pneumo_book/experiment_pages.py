@@ -156,5 +156,6 @@ def _cost(name: str, sets: dict[str, list[Record]]) -> str:
     own = pipelines.own_stages(record)
     minutes = sum(one["cost"]["seconds_training"] for one in own) / 60
     cost = own[-1]["cost"]
-    cores = f"{cost['threads']} CPU cores" if cost["device"] == "cpu" else cost["device"]
+    threads = cost["threads"]
+    cores = f"{threads} CPU core{'s' if threads > 1 else ''}" if cost["device"] == "cpu" else cost["device"]
     return f"Training took {minutes:.1f} minutes on {cores} ({record.label})."

@@ -39,14 +39,13 @@ from pneumo_lib.data.dataset import PHANTOM
 from pneumo_lib.errors import PneumoError
 from pneumo_lib.experiments import EXPERIMENTS
 from pneumo_lib.records import Record
+from pneumo_lib.report.style import COLUMN
 from pneumo_lib.study_results import Analysis
 
 STEPS = ("train", "sweep", "test")
 COMMITTED = f"{PHANTOM}-demo"
 """The folder of results/ with the notebooks that the book shows where there are no others: phantoms, never patients."""
 SMALLEST_PT = 9.0
-COLUMN_INCHES = 7.15
-"""Width of the column of text on a wide screen: 686 CSS pixels, of which 96 are an inch."""
 SYNTHETIC = "<p><strong>Not for clinical use.</strong> All X-rays in this book are synthetic.</p>"
 PATIENTS = (
     "<p><strong>Not for clinical use. Not for publication:</strong> this build shows X-rays of patients, which may not be "
@@ -213,7 +212,7 @@ def _figures(folder: Path, sets: dict, silver_sets: dict, claims: Analysis) -> N
 
 def legible(figure) -> None:
     """Enlarges text that would be smaller than `SMALLEST_PT` at the width of a page's column."""
-    smallest = SMALLEST_PT * max(1.0, figure.get_figwidth() / COLUMN_INCHES)
+    smallest = SMALLEST_PT * max(1.0, figure.get_figwidth() / COLUMN)
     for axis in figure.axes:
         for one in (axis.xaxis, axis.yaxis):
             # Ticks are made anew when a figure is drawn, so that their size has to be set for all of them.

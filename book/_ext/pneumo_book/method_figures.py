@@ -12,7 +12,7 @@ from pneumo_lib import experiments
 from pneumo_lib.data import rle as codec
 from pneumo_lib.model import unet
 from pneumo_lib.model.losses import soft_dice_loss
-from pneumo_lib.report.style import panels, subplots
+from pneumo_lib.report.style import COLUMN, panels, subplots
 
 EXAMPLE = np.zeros((8, 8), bool)
 """The mask of the example of run-length encoding: three runs."""
@@ -68,7 +68,7 @@ def _pull(probability: float, share: float, pixels: int = 10_000) -> tuple[float
 
 def stages() -> Figure:
     """Epochs and image size of each pipeline's stages, at the paper's scale."""
-    figure, axis = subplots(figsize=(7.15, 2.9))
+    figure, axis = subplots(figsize=(COLUMN, 2.9))
     names = list(experiments.EXPERIMENTS)
     for row, name in enumerate(names):
         start, experiment = 0, experiments.get(name)
@@ -140,7 +140,7 @@ def network(size: int = 256) -> Figure:
     """The U: encoder down on the left, decoder up on the right, skip connections across."""
     found = shapes(size)
     encoder, depth = found["encoder"], len(found["encoder"]) - 1
-    figure, axis = subplots(figsize=(7.15, 6.2))
+    figure, axis = subplots(figsize=(COLUMN, 6.2))
     left = [(level * 0.45, level) for level in range(depth + 1)]
     right = [(7.3 - level * 0.45, level) for level in range(depth - 1, -1, -1)]
     names = ["input", "first convolution", *(f"residual blocks {n}" for n in range(1, depth))]

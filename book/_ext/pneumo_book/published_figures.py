@@ -9,11 +9,9 @@ from pneumo_lib import challenge, metrics, published, records
 from pneumo_lib.experiments import EXPERIMENTS
 from pneumo_lib.records import Record
 from pneumo_lib.report import pipelines
-from pneumo_lib.report.style import NEUTRAL, PREDICTED, TRUE, panels, subplots
+from pneumo_lib.report.style import COLUMN, NEUTRAL, PREDICTED, TRUE, panels, subplots
 
 PAPER, DECK, BLANK = "#0072B2", "#D55E00", "0.35"
-COLUMN = 7.15
-"""Width of the page's column in inches: a figure of this width is shown with its fonts as they are."""
 
 
 def against_blank(*, stacked: bool = False) -> Figure:
@@ -122,7 +120,10 @@ def _outcome_bars(axis, found: list[Record]) -> None:
         axis.barh([_title(record) for record in found], values, left=left, color=colour, label=kind, edgecolor="white")
         for row, (start, value) in enumerate(zip(left, values, strict=True)):
             if value:
-                axis.text(start + value / 2, row, str(value), ha="center", va="center", fontsize=9)
+                # Beside a segment that is too thin for it.
+                thin = value < 0.04 * len(found[row].per_image)
+                x, side = (start + value, "left") if thin else (start + value / 2, "center")
+                axis.text(x, row, f" {value}" if thin else value, ha=side, va="center", fontsize=9)
         left += values
     axis.set(xlabel="test images")
     axis.invert_yaxis()

@@ -205,7 +205,7 @@ def _table(results: tuple[Result, ...], found: Analysis) -> str:
             "endpoint": SHORT[one.comparison.endpoint] + (" (primary)" if one.comparison.primary else ""),
             "difference": difference_text(one),
             "p": _p_text(one),
-            "runs": f"{one.seeds[0]} and {one.seeds[1]}",
+            "runs": f"{one.seeds[0]}\u00a0and\u00a0{one.seeds[1]}",
             "verdict": verdict_text(one),
         }
         for one in results

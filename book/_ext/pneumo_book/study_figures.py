@@ -12,11 +12,9 @@ from matplotlib.lines import Line2D
 from pneumo_book import study_blocks
 from pneumo_book.stacking import both
 from pneumo_lib import studies, study_results
-from pneumo_lib.report.style import NEUTRAL, panels
+from pneumo_lib.report.style import COLUMN, NEUTRAL, panels
 from pneumo_lib.study_results import CURVES, MEGA, NOT_RESOLVED, REFUTED, SUPPORTED, Analysis, Outcome, Result
 
-WIDTH = 7.15
-"""Width of the page's column in inches."""
 COLOURS = {SUPPORTED: NEUTRAL, REFUTED: "#D55E00", NOT_RESOLVED: "0.45"}
 ARMS = {"A": "#0072B2", "B": "#D55E00", "C": "#009E73", "D": "#CC79A7", "E": "#E69F00", "F": "#56B4E9"}
 """Okabe and Ito's colours of the arms of the study two-stage."""
@@ -39,7 +37,7 @@ def forest(results: list[Result], *, stacked: bool = False) -> Figure:
     """
     endpoints = list(dict.fromkeys(one.comparison.endpoint for one in results))
     pairs = list(dict.fromkeys(one.pair for one in results))
-    size = (WIDTH, 1.3 + 0.42 * len(pairs))
+    size = (COLUMN, 1.3 + 0.42 * len(pairs))
     figure, axes = panels(len(endpoints), size, stacked=stacked, sharey=True)
     for axis, endpoint in zip(axes, endpoints, strict=True):
         for one in results:
@@ -74,7 +72,7 @@ def _row(axis: Axes, y: int, one: Result) -> None:
 def convergence(found: Analysis, *, stacked: bool = False) -> Figure:
     """Positive-only and mean validation DSC over compute: the mean of the seeds of each arm, thin each run."""
     arms = {arm: study_results.of_arm(found.runs, "two-stage", arm.name) for arm in studies.get("two-stage").arms}
-    figure, axes = panels(2, (WIDTH, 3.9), stacked=stacked, sharex=True)
+    figure, axes = panels(2, (COLUMN, 3.9), stacked=stacked, sharex=True)
     titles = {"area": "positive-only DSC", "area_dsc": "mean DSC"}
     for axis, (endpoint, title) in zip(axes, titles.items(), strict=True):
         for arm, runs in arms.items():

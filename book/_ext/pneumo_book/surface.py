@@ -37,8 +37,8 @@ def block(sets: dict[str, list[Record]]) -> str:
         "the pair chosen on validation and the deck's pair."
     )
     caption = (
-        f"Mean DSC of {data['count']} test images ({data['positive']} positive) over B-TH, one line per R-TH. The star is the "
-        f"pair chosen on validation images. {data['label']}."
+        f"Mean DSC of {data['count']:,} test images ({data['positive']} positive) over B-TH, one line per R-TH. The star is "
+        f"the pair chosen on validation images. {data['label']}."
     )
     return figure(NAME, alt, caption)
 
