@@ -30,9 +30,9 @@ def test_curve_marks_both_points_and_the_blank_baseline(result):
     every, positive, negative = figure.axes
     assert "made up" in figure.get_suptitle()
     assert [ax.get_title() for ax in figure.axes] == [
-        "all images (n = 8)",
-        "positive images (n = 2)",
-        "negative images (n = 6)",
+        "all images\n(n = 8)",
+        "positive images\n(n = 2)",
+        "negative images\n(n = 6)",
     ]
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     b, r, score, _ = result.best("dsc")
