@@ -26,6 +26,13 @@ def _files(node: dict) -> list[str]:
 PAGES = _files(yaml.safe_load((REPOSITORY / "_toc.yml").read_text()))
 
 
+DRAWINGS = """() => [...document.querySelectorAll("article figure:has(img.stacked)")].map((figure) => ({
+    shown: [...figure.querySelectorAll("img")].filter((one) => one.checkVisibility()).map((one) => one.className),
+    over: figure.scrollWidth - figure.clientWidth,
+}))"""
+"""Of each figure of several panels: the classes of the drawings shown, and how far they pass the figure's edge."""
+
+
 @pytest.fixture(scope="module")
 def visits(browser, site):
     """What happened when each page was opened wide: requests, errors, images, text, headings; then narrow."""
@@ -52,7 +59,9 @@ def visits(browser, site):
                 };
             }"""
         )
+        found[name]["wide"] = page.evaluate(DRAWINGS)
         page.set_viewport_size({"width": 390, "height": 800})
+        found[name]["narrow"] = page.evaluate(DRAWINGS)
         found[name]["over"] = page.evaluate(
             "document.documentElement.scrollWidth - document.documentElement.clientWidth"
         )
@@ -130,6 +139,14 @@ def test_executed_notebooks_are_pages_without_their_progress(visits, sample):
     text = visits["book/runs/exp1/train"]["text"]
     assert "exp1: train" in text
     assert sample.PROGRESS not in text
+
+
+def test_panels_stand_side_by_side_or_on_a_narrow_screen_one_above_the_other(visits):
+    wide, narrow = ([one for page in visits.values() for one in page[width]] for width in ("wide", "narrow"))
+    # The front page, three of the method and its scores, and the curves of the pipelines that were run.
+    assert len(wide) == len(narrow) > 4
+    assert all(len(one["shown"]) == 1 and "stacked" not in one["shown"][0] for one in wide)
+    assert all(len(one["shown"]) == 1 and "stacked" in one["shown"][0] and one["over"] <= 1 for one in narrow)
 
 
 def test_narrow_screens_do_not_scroll_sideways(visits):
