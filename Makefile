@@ -81,7 +81,7 @@ results: .venv/installed  ## publish the records of the demo runs in results/ an
 	PYTHONPATH=book/_ext $(BIN)/python -m pneumo_book.notebook_pages runs/phantom-demo results/phantom-demo
 	PYTHONPATH=book/_ext $(BIN)/python -m pneumo_book.readme
 
-think: .venv/installed  ## train exp4 on phantoms and write the data of two of the book's interactive pages (five minutes)
+think: .venv/installed  ## train exp4 on phantoms and write the data of two of the book's interactive pages (20 to 40 minutes)
 	PYTHONPATH=book/_ext $(BIN)/python -m pneumo_book.think_data
 
 clean:  ## delete the built book and the runs (not .venv, not data/)
