@@ -56,6 +56,8 @@ BOOK += [Path("_config.yml"), Path("_toc.yml"), *Path("pneumo_lib").rglob("*.py"
 EVALUATION_CORES = workflow.cores if PROFILE == "paper" else 1
 # At the small profiles a training takes one thread, and as many run side by side as there are cores.
 TRAINING_CORES = profiles.get(PROFILE).threads or workflow.cores
+# Where both take one core, the longest test must not be the last job, beside an idle core.
+EVALUATION_FIRST = 2 if TRAINING_CORES == EVALUATION_CORES == 1 else 0
 NOTEBOOK = "pneumo notebook {input.source:q} {output:q} -p exp {wildcards.exp} " + COMMON
 
 
@@ -124,6 +126,7 @@ rule sweep:
     output:
         f"{HERE}/{{exp}}/seed{{seed}}/sweep.ipynb",
     threads: EVALUATION_CORES
+    priority: EVALUATION_FIRST
     shell:
         NOTEBOOK
 
@@ -136,6 +139,7 @@ rule test:
         f"{HERE}/{{exp}}/seed{{seed}}/test.ipynb",
         f"{HERE}/{{exp}}/seed{{seed}}/record.json",
     threads: EVALUATION_CORES
+    priority: EVALUATION_FIRST
     params:
         # What each augmentation adds is measured once: it takes eight forward passes per image.
         table=lambda wildcards: wildcards.exp == studies.BASE,
