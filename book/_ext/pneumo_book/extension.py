@@ -61,6 +61,7 @@ def setup(app) -> dict:
     app.connect("doctree-read", _keep_percent)
     app.add_transform(stacking.BothDrawings)
     app.connect("html-page-context", _without_thebe, priority=900)
+    app.connect("build-finished", _without_unused_mathjax)
     # Pages that compute and the API's pages show the library: another library, and all pages are read again.
     app.add_config_value("pneumo_library", _digest(_library()), "env")
     return {"parallel_read_safe": True, "parallel_write_safe": True}
@@ -107,6 +108,14 @@ def _without_thebe(app, page, template, context, doctree) -> None:
     """Leaves out the script that runs code in the browser: no page needs it, and Jupyter Book adds it twice, an error."""
     scripts = context.get("script_files", [])
     context["script_files"] = [one for one in scripts if "thebe" not in _script_text(one)]
+
+
+def _without_unused_mathjax(app, exception) -> None:
+    """Leaves out the variants of MathJax that no page loads, a quarter of the book's size."""
+    used = Path(app.config.mathjax_path).name
+    for variant in Path(app.outdir, "_static", "mathjax").glob("*-*.js"):
+        if variant.name not in (used, "node-main.js"):
+            variant.unlink()
 
 
 def _script_text(script) -> str:
