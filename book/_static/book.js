@@ -8,7 +8,7 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const one of document.querySelectorAll("dt.sig dl, dt.sig dd")) one.setAttribute("role", "none");
   // Pictures with several panels in a row stay readable on a narrow screen: they scroll (book.css).
   for (const one of document.querySelectorAll("article img")) {
-    const mark = () => one.classList.toggle("wide", one.naturalWidth > 1.3 * one.naturalHeight);
+    const mark = () => one.classList.toggle("wide", one.naturalWidth > 1.05 * one.naturalHeight);
     if (one.complete) mark(); else one.addEventListener("load", mark);
   }
 });
