@@ -43,7 +43,7 @@ def block(sets: dict[str, list[Record]]) -> str:
     near = (means >= means.max() - NEAR).mean()
     caption = (
         f"Mean DSC of {data['count']:,} test images ({data['positive']} positive) over B-TH, one line per R-TH. The star is "
-        f"the pair chosen on validation images. {near:.0%} of the pairs "
+        f"the pair chosen on validation images. {100 * near:.0f} % of the pairs "
         f"drawn score within {NEAR} of the best. {data['label']}."
     )
     return figure(NAME, alt, caption)
