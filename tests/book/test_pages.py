@@ -7,6 +7,7 @@ import io
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -222,6 +223,36 @@ def test_the_registry_can_be_downloaded_as_a_table():
     table = pd.read_csv(io.StringIO(reference.registry_csv()), index_col="setting")
     assert list(table.columns) == ["meaning", "source", *experiments.EXPERIMENTS]
     assert table.loc["plateau_patience", "exp4"] == "5" and table.loc["averaged_epochs", "source"].startswith("deck")
+
+
+def test_second_stages_cost_four_pixels_for_one():
+    rows = [line.split(" | ")[-1].rstrip(" |") for line in reference.second_stages().splitlines() if "| exp" in line]
+    assert rows == ["40", "116", "280"]
+
+
+def test_times_follow_from_the_speed_of_the_shown_run(runs):
+    found = next(iter(comparison.shown_sets().values()))
+    # The invented runs train 20 images per second at both sizes, 64 and 128: 10,065 / 20 s = 0.14 h per epoch, and by
+    # their pixels 0.14 * 4 at 256 and 0.14 * 16 at 512.
+    assert "0.56 hours at 256 pixels and 2.2 hours at 512 pixels on 2 CPU cores" in reference.epoch_hours(found)
+    table = reference.times(found)
+    assert "20 images per second at 64 pixels and 20 images per second at 128 pixels" in table
+    assert "| `paper` | 60 epochs at 256 | 29 epochs at 512 | 34 + 65 |" in table
+    assert "| `half` | 20 epochs at 128 | 10 epochs at 256 | 2.8 + 5.6 |" in table
+
+
+def test_times_without_a_run_say_so():
+    assert reference.times([]) == reference.epoch_hours([]) == reference.NOT_TIMED
+
+
+def test_only_the_variant_of_mathjax_that_pages_load_is_published(tmp_path):
+    folder = tmp_path / "_static" / "mathjax"
+    folder.mkdir(parents=True)
+    for name in ("tex-mml-chtml.js", "tex-svg.js", "mml-svg.js", "node-main.js", "core.js"):
+        (folder / name).touch()
+    app = SimpleNamespace(outdir=tmp_path, config=SimpleNamespace(mathjax_path="mathjax/tex-mml-chtml.js"))
+    extension._without_unused_mathjax(app, None)
+    assert {path.name for path in folder.iterdir()} == {"tex-mml-chtml.js", "node-main.js", "core.js"}
 
 
 def test_committed_notebooks_are_small_and_shown_where_there_are_no_others(runs, home, monkeypatch):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -66,6 +67,84 @@ def profiles() -> str:
         for name, one in PROFILES.items()
     }
     return table(pd.DataFrame.from_dict(rows, orient="index"), "The profiles (our choice).", "profile")
+
+
+TRAINING_IMAGES = 10_065
+"""Of the deck; the times below are for as many."""
+
+
+def second_stages() -> str:
+    """What a second stage costs at the paper's scale, in epochs of the first one; an epoch costs what its pixels cost."""
+    rows = {}
+    for name, one in experiments.EXPERIMENTS.items():
+        if len(one.stages) == 2:
+            first, second = one.stages
+            rows[name] = {
+                "stage 1": f"{first.epochs} epochs" + (f" ({one.starts_from}'s)" if one.starts_from else ""),
+                "stage 2": f"{second.epochs} epochs",
+                "stage 2 in epochs of stage 1": f"{second.epochs * (second.image_size / first.image_size) ** 2:.0f}",
+            }
+    return table(
+        pd.DataFrame.from_dict(rows, orient="index"), "What the second stages cost at the paper's scale.", "pipeline"
+    )
+
+
+def epoch_hours(found: Sequence[Record]) -> str:
+    """A sentence: hours of one epoch at the paper's two sizes, from the speed of a run shown in this book."""
+    timed = _timed(found)
+    if timed is None:
+        return NOT_TIMED
+    sizes = PROFILES["paper"].image_sizes
+    hours = " and ".join(f"{_hours(timed, size):.2g} hours at {size} pixels" for size in sizes)
+    epoch = f"one epoch of {TRAINING_IMAGES:,} images takes about {hours} {_where(timed)}"
+    return f"In time: at the speed of this book's {timed.name}, {epoch}.\n"
+
+
+def times(found: Sequence[Record]) -> str:
+    """How long exp4 trains on as many images as the deck's at each profile, from the speed of a run shown here."""
+    timed = _timed(found)
+    if timed is None:
+        return NOT_TIMED
+    speeds = " and ".join(f"{speed:.2g} images per second at {size} pixels" for size, speed in _speeds(timed).items())
+    rows = {}
+    for name in ("paper", "half", "demo"):
+        stages = experiments.get("exp4", name).stages
+        hours = [stage.epochs * _hours(timed, stage.image_size) for stage in stages]
+        rows[f"`{name}`"] = {
+            f"stage {number}": f"{stage.epochs} epochs at {stage.image_size}" for number, stage in enumerate(stages, 1)
+        } | {"hours of stage 1 + 2": " + ".join(f"{one:.2g}" if one < 10 else f"{one:.0f}" for one in hours)}
+    caption = (
+        f"Hours of training exp4 on {TRAINING_IMAGES:,} images {_where(timed)}. From this book's {timed.name} "
+        f"({timed.label}): {speeds}; larger images in proportion to their pixels."
+    )
+    return table(pd.DataFrame.from_dict(rows, orient="index"), caption, "profile")
+
+
+NOT_TIMED = "**Not run.** `make book` times the pipelines and shows the times here.\n"
+
+
+def _timed(found: Sequence[Record]) -> Record | None:
+    return next((record for record in found if record.name == "exp4"), None)
+
+
+def _where(timed: Record) -> str:
+    cost = own_stages(timed)[-1]["cost"]
+    cores = "one CPU core" if cost["threads"] == 1 else f"{cost['threads']} CPU cores"
+    return f"on {cores if cost['device'] == 'cpu' else cost['device']}"
+
+
+def _speeds(timed: Record) -> dict[int, float]:
+    """Images per second in training by image size, as measured."""
+    sizes = [stage["image_size"] for stage in timed.values["experiment"]["stages"]]
+    return {size: one["cost"]["images_per_second"] for size, one in zip(sizes, own_stages(timed), strict=True)}
+
+
+def _hours(timed: Record, size: int) -> float:
+    """Of one epoch; sizes that were not run in proportion to the pixels of the largest one that was."""
+    speeds = _speeds(timed)
+    largest = max(speeds)
+    speed = speeds.get(size) or speeds[largest] * (largest / size) ** 2
+    return TRAINING_IMAGES / speed / 3600
 
 
 def sources() -> str:
