@@ -45,6 +45,13 @@ def test_the_readmes_output_folders_exist_in_a_fresh_clone():
             assert output in folders, f"{text.name}: {output}"
 
 
+def test_committed_notebooks_are_those_of_the_committed_records():
+    """`make results` publishes both; a page that shows another run's notebook would contradict the tables."""
+    for notebook in sorted((ROOT / "results" / "phantom-demo").glob("exp*/seed0/test.ipynb")):
+        commit = records.read(notebook.parent).values["environment"]["commit"]
+        assert f">{commit}<" in notebook.read_text(encoding="utf-8"), notebook
+
+
 def test_every_committed_record_is_of_todays_registry_and_says_what_its_data_are():
     found = records.find(ROOT / "results", kind=None)
     assert found

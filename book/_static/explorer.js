@@ -164,7 +164,7 @@
     for (const one of Object.values(slider)) one.addEventListener("input", show);
     $("to-chosen").addEventListener("click", () => jump(data.chosen));
     $("to-deck").addEventListener("click", () => jump(data.deck));
-    $("count").textContent = `${data.count} test images, ${data.positive} with a pneumothorax`;
+    $("count").textContent = `${data.count.toLocaleString("en")} test images, ${data.positive} with a pneumothorax`;
     root.hidden = false;
     jump(data.chosen);
   }

@@ -121,6 +121,25 @@ def test_published_numbers_come_from_the_table():
     assert found["stage2_above_blank"] == "0.0065"
     assert (found["repeat_paper"], found["repeat_deck"]) == ("0.024", "0.020")
     assert float(found["stage1_highest"]) < float(found["blank"])
+    # 0.7349 - 0.7105 and 0.7223 - 0.7023, by the square root of 2; 0.7850 - 0.7842 and 0.7846 - 0.7701.
+    assert (found["sd_paper"], found["sd_deck"]) == ("0.017", "0.014")
+    assert (found["stage2_range_paper"], found["stage2_range_deck"]) == ("0.0008", "0.0145")
+
+
+def test_numbers_of_the_challenges_masks_come_from_their_tables():
+    found = blocks.substitutions()
+    assert (found["ceiling_dsc"], found["ceiling_positive"]) == ("0.8500", "0.3230")
+    # 1.96 times the root of 0.2215 x 0.7785 / n, for n = 1,205 and 1,830.
+    assert (found["blank_error_hold_out"], found["blank_error_test"]) == ("0.023", "0.019")
+    table = reference.ceiling()
+    assert "| 1024 | 26 % | 0.9395 | 0.7268 |" in table and "| **3072** (the deck's choice) | 67 % | 0.8500 |" in table
+    assert "| empty prediction | 100 % | 0.7785 | 0 |" in table
+
+
+def test_seeds_needed_follow_from_the_shown_sd():
+    # 15.7 (0.017 / 0.05)^2 = 1.8, (0.017 / 0.02)^2 = 11.3, (0.017 / 0.01)^2 = 45.4, rounded up.
+    rows = [line for line in reference.seeds_needed().splitlines() if line.startswith("| 0.")]
+    assert rows == ["| 0.05 | 2 |", "| 0.02 | 12 |", "| 0.01 | 46 |"]
 
 
 def test_every_substitution_of_a_page_exists():
@@ -136,7 +155,7 @@ def test_experiment_page_holds_the_records_numbers(runs):
     record = records.read(runs / "exp4" / "seed0")
     stage1 = record.values["stages"][0]["validation"]["val_stepwise_iou"]
     assert (
-        f"[IoU, stage 1, validation (ours: stepwise)]{{.long}} | 0.7422 | 0.7366 | {stage1:.3f} | – | 1 | 64 |" in text
+        f"[IoU, stage 1, validation (ours: stepwise)]{{.long}} | 0.7422 | 0.7366 | {stage1:.3f} | 1 | 64 |" in text
     )
     assert "What the profile demo changes of the method" in text and "image size 64 → 128 (256 → 512)" in text
     value = markdown.typeset(interval_text(pipelines.interval([record], "positive_dsc")))

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from pneumo_book import (
     comparison,
     experiment_pages,
@@ -70,6 +72,12 @@ def substitutions() -> dict[str, str]:
     ]
     best = paper.values("sweep", "best")
     blank = challenge.EMPTY_MASK_BASELINE
+    ceiling = reference.challenge_masks("ceiling").loc[best["removal_threshold"]]
+    hold_out, deck_test = reference.challenge_masks("baseline")["error_95"]
+    stage2_range = {
+        source: np.ptp([paper.values("stage2_iou", name)[source] for name in ("exp3", "exp4", "exp5")])
+        for source in ("paper", "deck")
+    }
     return {
         "blank": f"{blank:.4f}",
         "challenge_images": f"{challenge.IMAGES:,}",
@@ -89,6 +97,14 @@ def substitutions() -> dict[str, str]:
         "exp3_to_exp4": f"{abs(stage2_of['exp4'] - stage2_of['exp3']):.4f}",
         "gain_low": f"{min(gains):.2f}",
         "gain_high": f"{max(gains):.2f}",
+        "sd_paper": f"{reference.repeat_sd('paper'):.3f}",
+        "sd_deck": f"{reference.repeat_sd('deck'):.3f}",
+        "stage2_range_paper": f"{stage2_range['paper']:.4f}",
+        "stage2_range_deck": f"{stage2_range['deck']:.4f}",
+        "ceiling_dsc": f"{ceiling['dsc']:.4f}",
+        "ceiling_positive": f"{ceiling['positive_dsc']:.4f}",
+        "blank_error_hold_out": f"{hold_out:.3f}",
+        "blank_error_test": f"{deck_test:.3f}",
         "deck_bth": f"{best['binarization_threshold']:.2f}",
         "deck_rth": f"{best['removal_threshold']:.0f}",
         "launch_front": launch.buttons(),
@@ -127,6 +143,8 @@ def write_all(sets: dict[str, list[Record]], silver_sets: dict[str, list[Record]
         "second-stages": reference.second_stages(),
         "epoch-hours": reference.epoch_hours(first),
         "times": reference.times(first),
+        "ceiling": reference.ceiling(),
+        "seeds-needed": reference.seeds_needed(),
         "sources": reference.sources(),
         "parameters": reference.parameters(),
         "status": reference.status(sets, silver_sets),
@@ -147,7 +165,7 @@ def _each(sets: dict, make, what: str, subset: str, more: str = "") -> str:
     sizes = "256 pixels after stage 1, 512 after stage 2"
     return "\n".join(
         table(
-            make(found),
+            comparison.without_blank_columns(make(found)),
             f"{what}. Paper and deck: challenge data, {sizes}. Ours, {title}: {comparison.described(found, subset)}. "
             f"In brackets: 95 % intervals. {more}".strip(),
             "pipeline",
@@ -162,7 +180,7 @@ def _pairs(sets: dict) -> str:
     made = {title: (comparison.pairs_table(found), comparison.described(found)) for title, found in sets.items()}
     text = [
         table(
-            pairs,
+            comparison.without_blank_columns(pairs),
             f"Each pipeline minus the one before it, {title}: {label}. In brackets: 95 % intervals of the difference, paired "
             "by image, before Holm's adjustment; distinguishable: 0 is excluded after it.",
             "pair",

@@ -178,9 +178,12 @@ def answer_table(found: list[Record]) -> pd.DataFrame:
         row = tested(seeds[name]) if name in seeds else {}
         for title in ("stepwise IoU", "mean DSC", "SD over seeds", "positive-only DSC", "empty masks", "pixels"):
             rows[name][f"ours: {title}"] = row.get(title, NOT_RUN)
-    answers = pd.DataFrame.from_dict(rows, orient="index")
-    # One seed has no SD, and says so in the caption.
-    return answers.loc[:, ~(answers == "–").all()]
+    return without_blank_columns(pd.DataFrame.from_dict(rows, orient="index"))
+
+
+def without_blank_columns(frame: pd.DataFrame) -> pd.DataFrame:
+    """Without the columns that hold only dashes, such as the SD of one seed, of which the caption says that it is one."""
+    return frame.loc[:, ~(frame == "–").all()]
 
 
 def _in_order(found: list[Record]) -> Iterator[tuple[str, list[Record]]]:

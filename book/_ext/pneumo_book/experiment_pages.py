@@ -112,7 +112,7 @@ def _results(name: str, sets: dict[str, list[Record]]) -> str:
             f"Paper and deck: challenge data, 256 and 512 pixels. Ours, {title}: {comparison.described(mine)}. In brackets: 95 "
             "% intervals; the validation scores without brackets have none, as they are one number per run."
         )
-        shown = pd.DataFrame.from_dict(rows, orient="index").fillna("–")
+        shown = comparison.without_blank_columns(pd.DataFrame.from_dict(rows, orient="index").fillna("–"))
         text.append(markdown.table(shown, caption, "score") + comparison.departures(mine))
     return "\n".join(text)
 

@@ -1,6 +1,7 @@
 """The book's reference pages: the registry, the profiles, the notebooks' parameters and the state of what was run."""
 
 import dataclasses
+import math
 import os
 from collections.abc import Sequence
 
@@ -8,7 +9,7 @@ import pandas as pd
 
 from pneumo_book import comparison, launch
 from pneumo_book.markdown import table
-from pneumo_lib import experiments, paths, published, records
+from pneumo_lib import challenge, experiments, paths, published, records
 from pneumo_lib.experiments import Experiment
 from pneumo_lib.notebook import parameters_of
 from pneumo_lib.profiles import PROFILES
@@ -145,6 +146,49 @@ def _hours(timed: Record, size: int) -> float:
     largest = max(speeds)
     speed = speeds.get(size) or speeds[largest] * (largest / size) ** 2
     return TRAINING_IMAGES / speed / 3600
+
+
+def challenge_masks(name: str) -> pd.DataFrame:
+    """A table that `pneumo_lib.evaluation.ceiling.write` made from the challenge's masks: `ceiling` or `baseline`."""
+    return pd.read_csv(
+        paths.repository() / "results" / "challenge-masks" / f"{name}.csv", encoding="utf-8", index_col=0
+    )
+
+
+def ceiling() -> str:
+    """What a perfect model still scores at the deck's values of R-TH."""
+    chosen = published.values("sweep", "best")["removal_threshold"]
+    rows = {}
+    for removal, one in challenge_masks("ceiling").loc[published.DECK_REMOVAL_THRESHOLDS].iterrows():
+        rows[f"**{removal}** (the deck's choice)" if removal == chosen else removal] = {
+            "pneumothoraces erased": f"{100 * one['erased']:.0f} %",
+            "mean DSC of a perfect model": f"{one['dsc']:.4f}",
+            "its positive-only DSC": f"{one['positive_dsc']:.4f}",
+        }
+    rows["empty prediction"] = {
+        "pneumothoraces erased": "100 %",
+        "mean DSC of a perfect model": f"{challenge.EMPTY_MASK_BASELINE:.4f}",
+        "its positive-only DSC": "0",
+    }
+    caption = f"Perfect predictions on the masks of all {challenge.IMAGES:,} labelled images, after removal."
+    return table(pd.DataFrame.from_dict(rows, orient="index"), caption, "R-TH at 512 x 512")
+
+
+def seeds_needed() -> str:
+    """Seeds per pipeline that find a true difference with 80 % power at 5 %, for the paper's own variability."""
+    # As it is shown, so that a reader who computes the seeds from it finds the same.
+    spread = round(repeat_sd("paper"), 3)
+    rows = {
+        f"{gain:.2f}": {"seeds per pipeline": math.ceil(15.7 * (spread / gain) ** 2)} for gain in (0.05, 0.02, 0.01)
+    }
+    caption = f"For an SD of {spread:.3f}."
+    return table(pd.DataFrame.from_dict(rows, orient="index"), caption, "true difference")
+
+
+def repeat_sd(source: str) -> float:
+    """SD over runs, estimated from the two runs of one configuration: exp2 and exp3's first stage, in `paper` or `deck`."""
+    one, other = (published.values("stage1_iou", name)[source] for name in ("exp2", "exp3"))
+    return abs(one - other) / math.sqrt(2)
 
 
 def sources() -> str:
