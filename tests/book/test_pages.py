@@ -159,7 +159,7 @@ def test_experiment_page_holds_the_records_numbers(runs):
     )
     assert "What the profile demo changes of the method" in text and "image size 64 → 128 (256 → 512)" in text
     value = markdown.typeset(interval_text(pipelines.interval([record], "positive_dsc")))
-    assert f"| positive-only DSC, test | – | – | {value} | – | 1 | 64 → 128 |" in text
+    assert f"| positive-only DSC, test | – | – | {value} | 1 | 64 → 128 |" in text
     assert "512 px, batch 14, 10 epochs" in text and "512 px, batch 14, 29 epochs" in text
     assert "phantom data, demo profile" in text
 

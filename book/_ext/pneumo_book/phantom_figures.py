@@ -57,7 +57,7 @@ def anatomy() -> Figure:
     """One phantom with its structures named."""
     one = _large()
     # Narrow enough that a phone shows it nearly at its size.
-    figure, axis = subplots(figsize=(4.9, 5.9))
+    figure, axis = subplots(figsize=(4.9, 6.3))
     show_xray(axis, one.image, truth=one.mask)
     shown = {
         "pleural line": "the lung's edge (pleural line)",
