@@ -57,7 +57,7 @@ def anatomy() -> Figure:
     """One phantom with its structures named."""
     one = _large()
     # Narrow enough that a phone shows it nearly at its size.
-    figure, axis = subplots(figsize=(4.9, 6.3))
+    figure, axis = subplots(figsize=(4.9, 6.2))
     show_xray(axis, one.image, truth=one.mask)
     shown = {
         "pleural line": "the lung's edge (pleural line)",
@@ -69,9 +69,9 @@ def anatomy() -> Figure:
         line = line[(line >= 0).all(axis=1) & (line < len(one.image)).all(axis=1)]
         axis.plot(*line.T, color=colour, linewidth=1.5, label=text)
     axis.plot([], [], color=TRUE, label="air between lung and chest wall: the pneumothorax")
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), frameon=False, fontsize=10)
+    figure.legend(loc="outside lower center", frameon=False, fontsize=10)
     axis.set(xlim=(0, 1024), ylim=(1024, 0))
-    axis.set_title(f"Phantom: {one.pneumothorax} pneumothorax\non the patient's {one.side} side", fontsize=11)
+    figure.suptitle(f"Phantom: {one.pneumothorax} pneumothorax\non the patient's {one.side} side", fontsize=11)
     return figure
 
 
