@@ -154,9 +154,7 @@ def test_experiment_page_holds_the_records_numbers(runs):
     text = experiment_pages.pages(comparison.shown_sets(), REPOSITORY / "book" / "experiments")["exp4"]
     record = records.read(runs / "exp4" / "seed0")
     stage1 = record.values["stages"][0]["validation"]["val_stepwise_iou"]
-    assert (
-        f"[IoU, stage 1, validation (ours: stepwise)]{{.long}} | 0.7422 | 0.7366 | {stage1:.3f} | 1 | 64 |" in text
-    )
+    assert f"[IoU, stage 1, validation (ours: stepwise)]{{.long}} | 0.7422 | 0.7366 | {stage1:.3f} | 1 | 64 |" in text
     assert "What the profile demo changes of the method" in text and "image size 64 → 128 (256 → 512)" in text
     value = markdown.typeset(interval_text(pipelines.interval([record], "positive_dsc")))
     assert f"| positive-only DSC, test | – | – | {value} | 1 | 64 → 128 |" in text
@@ -285,6 +283,17 @@ def test_committed_notebooks_are_small_and_shown_where_there_are_no_others(runs,
         "data.ipynb",
         *(f"{name}/{step}.ipynb" for name in experiments.EXPERIMENTS for step in extension.STEPS),
     }
+
+
+def test_kept_notebooks_name_no_folder_of_this_machine(runs, home):
+    path = runs / "exp1" / "seed0" / "train.ipynb"
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells[-1].outputs.append(
+        nbformat.v4.new_output("stream", name="stdout", text=f"folder {home.resolve()}/runs/exp1")
+    )
+    nbformat.write(notebook, path)
+    kept = [text.read_text() for text in notebook_pages.keep(runs, home / "results")]
+    assert any("folder runs/exp1" in text for text in kept) and not any(str(home.resolve()) in text for text in kept)
 
 
 def test_notebooks_with_patients_are_not_kept(runs, home):

@@ -15,7 +15,7 @@ import nbformat
 from PIL import Image
 
 from pneumo_book.markdown import typeset
-from pneumo_lib import atomic
+from pneumo_lib import atomic, paths
 from pneumo_lib.errors import RecordError
 
 # The library's modules whose functions draw what notebooks show.
@@ -95,10 +95,10 @@ def _write_slim(notebook: Path, target: Path) -> None:
         for output in cell.get("outputs", []):
             if "image/png" in (data := output.get("data", {})):
                 data["image/png"] = slim(data["image/png"])
-    # papermill's own notes name this machine's folders.
+    # papermill's own notes and the outputs name this machine's folders.
     content.metadata.pop("papermill", None)
     with atomic.replacing(target) as temporary:
-        nbformat.write(content, temporary)
+        temporary.write_text(nbformat.writes(content).replace(f"{paths.home()}/", "") + "\n", encoding="utf-8")
 
 
 def slim(picture: str) -> str:
