@@ -13,12 +13,13 @@ from pneumo_book import (
     silver,
     study_blocks,
     surface,
+    think,
     verdict,
 )
 from pneumo_book.markdown import figure, table
 from pneumo_book.markdown import figure as figure_block
 from pneumo_book.markdown import table as table_block
-from pneumo_lib import challenge, records, study_results
+from pneumo_lib import challenge, paths, records, study_results
 from pneumo_lib import published as paper
 from pneumo_lib.experiments import EXPERIMENTS
 from pneumo_lib.profiles import PROFILES
@@ -114,7 +115,8 @@ def substitutions() -> dict[str, str]:
         "by_chance": f"{study_blocks.exploratory() * study_results.ALPHA:.0f}",
         "demo_images": f"{PROFILES['demo'].phantom_images:,}",
         "demo_sizes": " and ".join(map(str, PROFILES["demo"].image_sizes)),
-    }
+        "study_training_images": str(PROFILES["study"].phantom_subsets[0]),
+    } | think.motion_numbers(paths.results())
 
 
 def write_all(sets: dict[str, list[Record]], silver_sets: dict[str, list[Record]]) -> dict[str, str]:

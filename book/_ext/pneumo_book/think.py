@@ -50,6 +50,49 @@ def _update(path: Path, text: str) -> None:
             temporary.write_text(text, encoding="utf-8")
 
 
+def motion_numbers(results: Path) -> dict[str, str]:
+    """The numbers that *Training in motion* tells of its run, as text, by the names of their substitutions.
+
+    Raises:
+        ExtensionError: the run's script is missing; says how to make it.
+    """
+    run = read_script(results / "motion-data.js")
+    moments, images = run["moments"], run["images"]
+    start = next(n for n, one in enumerate(moments) if one["empty"] < images)
+    # The epoch of stage 1 with the lowest mean DSC: masks are drawn, most of them wrongly.
+    first = [one for one in moments if one["stage"] == 1 and one["epoch"]]
+    lowest = min(first, key=lambda one: one["scores"]["val_dsc"])
+    second = next(one for one in moments if one["stage"] == 2)
+    return {
+        "motion_images": f"{images:,}",
+        "motion_positive": f"{run['positive']:,}",
+        "motion_baseline": f"{run['baseline']:.2f}",
+        "motion_empty_epochs": str(start),
+        "motion_loss_from": f"{moments[0]['scores']['val_loss']:.2f}",
+        "motion_loss_to": f"{moments[start - 1]['scores']['val_loss']:.2f}",
+        "motion_lowest_epoch": str(lowest["epoch"]),
+        "motion_lowest_masks": str(images - lowest["empty"]),
+        "motion_lowest_positive": f"{lowest['scores']['val_positive_dsc']:.2f}",
+        "motion_lowest_dsc": f"{lowest['scores']['val_dsc']:.2f}",
+        "motion_lowest_found": str(run["positive"] - lowest["missed"]),
+        "motion_second_dsc": f"{second['scores']['val_dsc']:.2f}",
+        "motion_second_masks": str(images - second["empty"]),
+        "motion_last_dsc": f"{moments[-2]['scores']['val_dsc']:.2f}",
+        "motion_averaged_dsc": f"{moments[-1]['scores']['val_dsc']:.2f}",
+    }
+
+
+def read_script(path: Path) -> dict:
+    """The values of a script that `write_script` wrote.
+
+    Raises:
+        ExtensionError: the script is missing; says how to make it.
+    """
+    if not path.is_file():
+        raise ExtensionError(f"{paths.shown(path)} is missing; make it with: make think")
+    return json.loads(path.read_text(encoding="utf-8").partition(" = ")[2].rstrip(";\n"))
+
+
 def write_ceiling(path: Path, folder: Path) -> None:
     """The script of the ceiling's page, from the tables of `results/challenge-masks`."""
     write_script(path, "pneumoCeiling", ceiling_data(folder))

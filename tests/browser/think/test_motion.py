@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pneumo_book import motion
-from pneumo_lib import metrics, runs
+from pneumo_book import motion, think
+from pneumo_lib import experiments, metrics, runs
 from pneumo_lib.published import DECK_GRID
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -105,16 +105,50 @@ def test_committed_run_is_one_of_phantoms_and_small(committed):
 
 
 def test_committed_run_is_as_the_page_tells(committed):
-    bundle = _bundle(committed)
-    first, nine = bundle["moments"][0], bundle["moments"][:9]
-    text = " ".join((BOOK / "think" / "motion.md").read_text(encoding="utf-8").split())
-    losses = [f"{one['scores']['val_loss']:.2f}" for one in (first, nine[-1])]
-    assert f"falls from {losses[0]} to {losses[1]} over the first nine epochs" in text
-    assert min(one["empty"] for one in nine) >= 0.95 * bundle["images"]
-    # The baseline has four decimals on the page.
-    assert max(one["scores"]["val_dsc"] for one in nine) <= bundle["baseline"] + 5e-5
-    filled = next(one for one in bundle["moments"] if one["empty"] < bundle["images"] / 2)
-    assert f"a mean DSC of {filled['scores']['val_dsc']:.2f}, since" in text
+    bundle, told = _bundle(committed), think.motion_numbers(RESULTS)
+    moments, baseline = bundle["moments"], bundle["baseline"]
+    empty = moments[: int(told["motion_empty_epochs"])]
+    assert {one["empty"] for one in empty} == {bundle["images"]} and len(empty) > 1
+    assert {one["scores"]["val_dsc"] for one in empty} == {baseline}
+    losses = [one["scores"]["val_loss"] for one in empty]
+    assert losses == sorted(losses, reverse=True)
+    # "Up and down around the baseline", "on many without one", "costs once more".
+    drawn = [one["scores"]["val_dsc"] for one in moments[len(empty) :] if one["stage"] == 1]
+    assert min(drawn) < baseline < max(drawn) and float(told["motion_lowest_dsc"]) < baseline
+    assert int(told["motion_lowest_masks"]) > 1.5 * int(told["motion_lowest_found"])
+    assert float(told["motion_second_dsc"]) < baseline
+    # "Averaging does not always help".
+    assert float(told["motion_averaged_dsc"]) < float(told["motion_last_dsc"])
+    assert bundle["epochs"] == [stage.epochs for stage in experiments.get("exp4", "study").stages]
+
+
+def test_page_tells_the_numbers_of_a_run(tmp_path):
+    rows = [
+        (1, 1, 4, 2, 0.5, 0.0, 1.5),
+        (1, 2, 1, 1, 0.25, 0.1, 1.0),
+        (1, None, 1, 1, 0.3, 0.1, 0.9),
+        (2, 1, 0, 0, 0.2, 0.4, 0.8),
+    ]
+    rows += [(2, 2, 2, 0, 0.75, 0.6, 0.7), (2, None, 2, 0, 0.8, 0.6, 0.6)]
+    names = ("val_dsc", "val_positive_dsc", "val_loss")
+    moments = [
+        {
+            "stage": stage,
+            "epoch": epoch,
+            "empty": empty,
+            "missed": missed,
+            "scores": dict(zip(names, scores, strict=True)),
+        }
+        for stage, epoch, empty, missed, *scores in rows
+    ]
+    run = {"moments": moments, "images": 4, "positive": 2, "baseline": 0.5}
+    think.write_script(tmp_path / "motion-data.js", "pneumoMotion", run)
+    told = {name.removeprefix("motion_"): text for name, text in think.motion_numbers(tmp_path).items()}
+    assert (told["empty_epochs"], told["loss_from"], told["loss_to"]) == ("1", "1.50", "1.50")
+    assert (told["lowest_epoch"], told["lowest_masks"], told["lowest_found"]) == ("2", "3", "1")
+    assert (told["lowest_dsc"], told["lowest_positive"]) == ("0.25", "0.10")
+    assert (told["second_dsc"], told["second_masks"]) == ("0.20", "4")
+    assert (told["last_dsc"], told["averaged_dsc"]) == ("0.75", "0.80")
 
 
 def test_page_shows_each_moment_of_the_committed_run(open_page, committed):
