@@ -183,8 +183,13 @@ def outcomes(runs: Runs, one: Study, comparison: Comparison) -> tuple[list[Outco
 
 def of_arm(runs: Runs, name: str, arm: str) -> list[Outcome]:
     """The runs of an arm by seed; empty where there are none."""
-    found = runs.get(study.resolve(name, arm, profile_of(runs)), [])
+    found = records_of_arm(runs, name, arm)
     return [Outcome(_name(record), record.per_image, record.history, _empty_dsc(record)) for record in found]
+
+
+def records_of_arm(runs: Runs, name: str, arm: str) -> list[Record]:
+    """The records of an arm by seed; empty where there are none."""
+    return runs.get(study.resolve(name, arm, profile_of(runs)), [])
 
 
 def compare(endpoint: str, a: list[Outcome], b: list[Outcome], paired: bool = False) -> Difference:

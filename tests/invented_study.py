@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from pneumo_lib import records, study
+from pneumo_lib import hardware, records, study
 from pneumo_lib.study_results import Outcome
 
 PATIENTS = 60
@@ -39,7 +39,15 @@ def cohort() -> pd.DataFrame:
     )
 
 
-def write_run(folder, study_name: str, arm: str, seed: int, outcome: Outcome, profile: str = "study") -> None:
+def write_run(
+    folder,
+    study_name: str,
+    arm: str,
+    seed: int,
+    outcome: Outcome,
+    profile: str = "study",
+    precision: str = hardware.FLOAT32,
+) -> None:
     """A record of an arm with these tables."""
     place = folder / "studies" / study_name / arm / f"seed{seed}"
     values = {
@@ -52,6 +60,7 @@ def write_run(folder, study_name: str, arm: str, seed: int, outcome: Outcome, pr
         "data": "phantom",
         "split": {"positive": {"validation": 90}, "images": {"validation": 400}},
         "seed": seed,
+        "stages": [{"cost": {"precision": precision}}],
         "test": {},
     }
     place.mkdir(parents=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pneumo_book import extension, stacking, study_blocks, study_figures
-from pneumo_lib import studies, study_results
+from pneumo_lib import hardware, studies, study_results
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _spec = importlib.util.spec_from_file_location("invented_study", REPOSITORY / "tests" / "invented_study.py")
@@ -60,6 +60,18 @@ def test_sections_hold_claim_comparisons_and_what_is_missing(found):
     assert "**Not run.**" in made["claims-schedule"]
     assert "full \u2212 none" in made["claims-worth"]
     assert "no number suffices" in made["claims-power"] and "exp5 \u2212 exp4, stage 2" in made["claims-power"]
+
+
+def test_runs_of_two_precisions_are_named(found, tmp_path):
+    assert "Not held fixed" not in "".join(study_blocks.write_all(found).values())
+    some = invented_study.invented(np.random.default_rng(1), 2)
+    for arm, precision in (("A", hardware.MIXED), ("B", hardware.FLOAT32)):
+        for seed, one in enumerate(some):
+            invented_study.write_run(tmp_path, "two-stage", arm, seed, one, precision=precision)
+    made = study_blocks.write_all(study_results.analyse(tmp_path))
+    assert "in bf16 A (seeds 0, 1); in float32 B (seeds 0, 1)." in made["claims-two-stage"]
+    # All of its runs so far are A's.
+    assert "Not held fixed" not in made["claims-rate"]
 
 
 def test_every_figure_of_a_section_is_drawn_and_no_other(found):

@@ -9,6 +9,7 @@ import pandas as pd
 from pneumo_book import comparison, launch
 from pneumo_book.markdown import command, figure, table, typeset
 from pneumo_lib import paths, published, studies, study_results
+from pneumo_lib.hardware import PRECISION_TITLES
 from pneumo_lib.metrics import Components, images_needed, seeds_needed
 from pneumo_lib.report.style import interval_text
 from pneumo_lib.studies import Study
@@ -234,7 +235,28 @@ def _notes(results: tuple[Result, ...], found: Analysis) -> list[str]:
     if one.name == "restart":
         never, runs = study_results.never_lowered(found.runs, one)
         notes.append(f"In {never} of {runs} runs stage 1 ended with the rate that it began with.\n")
-    return notes
+    return notes + _precisions(one, found)
+
+
+def _precisions(one: Study, found: Analysis) -> list[str]:
+    """A sentence on which runs of a study were trained in which precision, unless all were in the same."""
+    if one.kind != "arms":
+        return []
+    seeds: dict[str, dict[str, list[str]]] = {}
+    for arm in one.arms:
+        for record in study_results.records_of_arm(found.runs, one.name, arm.name):
+            title = PRECISION_TITLES[record.values["stages"][-1]["cost"]["precision"]]
+            seeds.setdefault(title, {}).setdefault(arm.name, []).append(str(record.values["seed"]))
+    if len(seeds) < 2:
+        return []
+    each = "; ".join(
+        f"in {title} " + ", ".join(f"{arm} (seeds {', '.join(some)})" for arm, some in arms.items())
+        for title, arms in seeds.items()
+    )
+    return [
+        f"**Not held fixed:** the precision of training, which follows the machine: {each}. A difference between runs of "
+        "two precisions contains theirs.\n"
+    ]
 
 
 def _missing(results: tuple[Result, ...]) -> str:
