@@ -1,7 +1,7 @@
 """Images a second at 512x512 with flip TTA: `python benchmarks/inference.py [--images 20] [--size 512] [--device cuda]`.
 
-Compares the network in plain PyTorch float32 with `evaluation.fast.Fast` on the same device and the same random images, in
-turns, and prints the largest difference of a probability. On a GPU also `Fast(bfloat16=True)`.
+Compares the network in plain PyTorch float32 with `InferenceNetwork` on the same device and the same random images, in
+turns, and prints the largest difference of a probability. On a GPU also `InferenceNetwork(bfloat16=True)`.
 """
 
 import argparse

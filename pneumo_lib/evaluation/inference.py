@@ -75,7 +75,7 @@ def predict_to(
         dtype: float32, or float16 for half the space; float16 resolves 0.0005 around 0.5 to 1, half of the deck's
             step of the binarization threshold.
         progress: a bar on stderr.
-        fast: run `fast.Fast`, a copy of the model that gives the same up to rounding.
+        fast: run `InferenceNetwork`, a copy of the model that gives the same up to rounding.
 
     Returns:
         Read-only memory map (N, H, W).
@@ -102,7 +102,7 @@ def predict_to(
 class TrainedModel:
     """Everything that prediction needs.
 
-    network: arranged for prediction, see `fast.Fast`.
+    network: arranged for prediction, see `InferenceNetwork`.
     name: of the experiment.
     image_size: side in pixels of the network's input and of its maps.
     binarization_threshold, removal_threshold: B-TH, and R-TH in pixels of a map (under rule "triplet" a pair).
