@@ -42,6 +42,7 @@ def test_the_front_page_names_verdict_difference_and_scale(found):
     assert LABEL in text and "(claims/claims.md)" in text
     assert re.search(r"\*Better\*: \*\*supported\*\* in mean DSC, 0\.\d+ \(", text)
     assert "*Faster*: **supported** in area" in text
+    assert "from 6 and 4 trainings (the plan has 6 and 6)." in text
 
 
 def test_sections_hold_claim_comparisons_and_what_is_missing(found):

@@ -101,8 +101,9 @@ def verdict_sentence(found: Analysis | None = None, page: str = "claims/claims.m
     if all(one.verdict == NOT_RUN for one in primary):
         return f"{claim}. **This was not run here**: `make study` runs it, on phantoms."
     parts = [f"*{kind}*: {_halves(primary, some)}." for kind, some in (("Better", BETTER), ("Faster", FASTER))]
-    runs = " and ".join(str(count) for count in primary[0].seeds)
-    what = f"Numbers are two stages less one at equal compute, with 95 % intervals, from {runs} trainings."
+    runs, planned = (" and ".join(map(str, counts)) for counts in (primary[0].seeds, primary[0].planned))
+    of_plan = f" (the plan has {planned})" if primary[0].partial else ""
+    what = f"Numbers are two stages less one at equal compute, with 95 % intervals, from {runs} trainings{of_plan}."
     return typeset(f"{claim} {found.label}. {' '.join(parts)} {what}")
 
 
