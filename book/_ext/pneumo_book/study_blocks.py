@@ -251,7 +251,8 @@ def _precisions(one: Study, found: Analysis) -> list[str]:
     if len(seeds) < 2:
         return []
     each = "; ".join(
-        f"in {title} " + ", ".join(f"{arm} (seeds {', '.join(some)})" for arm, some in arms.items())
+        f"in {title} "
+        + ", ".join(f"{arm} (seed{'s' * (len(some) > 1)} {', '.join(some)})" for arm, some in arms.items())
         for title, arms in seeds.items()
     )
     return [
