@@ -49,6 +49,13 @@ def test_sections_hold_claim_comparisons_and_what_is_missing(found):
     made = study_blocks.write_all(found)
     text = made["claims-two-stage"]
     assert study_blocks.CLAIM in text and LABEL in text and "Holm" in text
+    # The verdict of the claim stands above figures and table, of its primary comparisons alone.
+    answer = text[text.index("**Verdict**") : text.index(":::")]
+    assert re.search(
+        r"one stage\? \(A \u2212 B\): \*\*supported\*\* in mean DSC, 0.*, and \*\*supported\*\* in AUROC", answer
+    )
+    assert answer.count("\n- ") == 2 and "positive-only DSC," not in answer.split("faster?")[0]
+    assert "(full \u2212 flip): **not resolved** in mean DSC, 0.000 (" in made["claims-augmentation"]
     assert "B 4 of 6" in text and "A 6 of 6" not in text
     assert re.search(r"within the compute that every arm spent: A: \d of 6, B: \d of 4", text)
     assert (

@@ -32,6 +32,7 @@ IN_TEXT = SHORT | {
 }
 """Endpoint -> its title in a sentence."""
 BETTER, FASTER = ("dsc", "positive_dsc", "auroc"), ("area", "area_dsc", "reach")
+HALVES = {"Better": BETTER, "Faster": FASTER}
 """Endpoints of the two halves of the abstract's claim, one figure each."""
 CONVERGENCE = "claims-convergence.svg"
 CLAIM = "2-Stage Training leads to better and faster network convergence"
@@ -100,18 +101,29 @@ def verdict_sentence(found: Analysis | None = None, page: str = "claims/claims.m
     primary = found.primary()
     if all(one.verdict == NOT_RUN for one in primary):
         return f"{claim}. **This was not run here**: `make study` runs it, on phantoms."
-    parts = [f"*{kind}*: {_halves(primary, some)}." for kind, some in (("Better", BETTER), ("Faster", FASTER))]
+    halves = {kind: [one for one in primary if one.comparison.endpoint in some] for kind, some in HALVES.items()}
+    parts = [f"*{kind}*: {_said(some)}." for kind, some in halves.items()]
     runs, planned = (" and ".join(map(str, counts)) for counts in (primary[0].seeds, primary[0].planned))
     of_plan = f" (the plan has {planned})" if primary[0].partial else ""
     what = f"Numbers are two stages less one at equal compute, with 95 % intervals, from {runs} trainings{of_plan}."
     return typeset(f"{claim} {found.label}. {' '.join(parts)} {what}")
 
 
-def _halves(primary: list[Result], endpoints: tuple[str, ...]) -> str:
-    mine = [one for one in primary if one.comparison.endpoint in endpoints]
-    return ", and ".join(
-        f"**{one.verdict}** in {IN_TEXT[one.comparison.endpoint]}, {difference_text(one)}" for one in mine
-    )
+def verdicts(results: tuple[Result, ...], found: Analysis) -> str:
+    """The questions of a study and their verdicts, as a list; of the primary comparisons alone where it has any."""
+    shown = [one for one in results if one.comparison.primary] or results
+    asked: dict[str, list[Result]] = {}
+    for one in shown:
+        asked.setdefault(f"{one.comparison.question} ({one.pair})", []).append(one)
+    rows = [f"- {question}: {_said(some)}." for question, some in asked.items()]
+    return typeset("\n".join([f"**Verdict** {found.label}:\n", *rows, ""]))
+
+
+def _said(some: list[Result]) -> str:
+    if all(one.verdict == NOT_RUN for one in some):
+        return f"**{NOT_RUN}**"
+    *parts, last = [f"**{one.verdict}** in {IN_TEXT[one.comparison.endpoint]}, {difference_text(one)}" for one in some]
+    return ", and ".join([*([", ".join(parts)] if parts else []), last])
 
 
 def difference_text(one: Result) -> str:
@@ -144,6 +156,7 @@ def section(results: tuple[Result, ...], found: Analysis) -> str:
     text = [f"**Source.** {one.claim}\n\n**Hypothesis.** {one.hypothesis}\n"]
     if all(result.verdict == NOT_RUN for result in results):
         return "\n".join([*text, RUN_IT])
+    text.append(verdicts(results, found))
     text += [figure(name, _alternative(one), _caption(some, found)) for name, some in figures_of(results).items()]
     if one.name == "two-stage":
         text.append(figure(CONVERGENCE, *convergence_texts(found)))
