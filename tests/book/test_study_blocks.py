@@ -43,6 +43,18 @@ def test_the_front_page_names_verdict_difference_and_scale(found):
     assert re.search(r"\*Better\*: \*\*supported\*\* in mean DSC, 0\.\d+ \(", text)
     assert "*Faster*: **supported** in area" in text
     assert "from 6 and 4 trainings (the plan has 6 and 6)." in text
+    # A rate at which one stage is as good would take the claim back, so it stands beside it.
+    assert "against one stage at twice the learning rate, **not run**; against one stage at 5 times" in text
+
+
+def test_the_front_page_takes_the_control_beside_the_claim(tmp_path):
+    a, b = (invented_study.invented(np.random.default_rng(seed), 3, effect) for seed, effect in ((1, 0.3), (2, 0.0)))
+    invented_study.write_study(tmp_path, a, b)
+    for seed, one in enumerate(a):
+        invented_study.write_run(tmp_path, "rate", "one-stage-2x", seed, one)
+    text = study_blocks.verdict_sentence(study_results.analyse(tmp_path))
+    assert "**supported** in mean DSC, 0." in text
+    assert "against one stage at twice the learning rate, **not resolved** in mean DSC, 0.000 (" in text
 
 
 def test_sections_hold_claim_comparisons_and_what_is_missing(found):

@@ -34,11 +34,11 @@ def generated() -> str:
 def _picture(found: list[Record]) -> list[str]:
     """The kept gallery of the best record, if there is one."""
     path = records.best(found).folder / "gallery.png" if found else None
-    if path is None or not path.is_file():
+    if path is None or not path.is_file() or not path.resolve().is_relative_to(paths.repository()):
         return []
     top = records.best(found)
     alt = f"Test images of {top.name}: original, ground truth, predicted; {top.label}"
-    return [f"![{alt}]({paths.shown(path)})", ""]
+    return [f"![{alt}]({path.resolve().relative_to(paths.repository())})", ""]
 
 
 def updated(text: str) -> str:

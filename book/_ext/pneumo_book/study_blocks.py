@@ -106,7 +106,18 @@ def verdict_sentence(found: Analysis | None = None, page: str = "claims/claims.m
     runs, planned = (" and ".join(map(str, counts)) for counts in (primary[0].seeds, primary[0].planned))
     of_plan = f" (the plan has {planned})" if primary[0].partial else ""
     what = f"Numbers are two stages less one at equal compute, with 95 % intervals, from {runs} trainings{of_plan}."
-    return typeset(f"{claim} {found.label}. {' '.join(parts)} {what}")
+    return typeset(f"{claim} {found.label}. {' '.join(parts)} {what} {_control(found)}")
+
+
+def _control(found: Analysis) -> str:
+    """What becomes of the claim when one stage is given other learning rates."""
+    arm = studies.get("rate").arm
+    against = [
+        f"against one stage at {arm(one.comparison.b).title.split(', ')[-1]}, {_said([one])}"
+        for one in found.results["rate"]
+        if one.comparison.endpoint == "dsc"
+    ]
+    return f"*Control*, since the learning rate was chosen for two stages: {'; '.join(against)}."
 
 
 def verdicts(results: tuple[Result, ...], found: Analysis) -> str:
