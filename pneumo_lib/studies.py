@@ -201,7 +201,7 @@ _STUDIES = [
         hypothesis="Two stages score higher than one stage at A's compute, whatever rate the one stage is given.",
         arms=(
             Arm("two-stages", "64 → 128 px, the base", _base),
-            Arm("one-stage-2x", "128 px only, A's compute, twice the learning rate", _large_only_faster(2)),
+            Arm("one-stage-2x", "128 px only, A's compute, twice the learning rate", _large_only_faster(2), seeds=6),
             Arm("one-stage-5x", "128 px only, A's compute, 5 times the learning rate", _large_only_faster(5)),
         ),
         comparisons=_pairs(

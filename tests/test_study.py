@@ -26,10 +26,11 @@ def test_the_base_is_trained_once_for_all_studies():
     assert study.jobs("post-processing", seeds=[0]) == [Job("two-stage", "A", 0)]
 
 
-def test_the_primary_arms_have_six_seeds_and_the_others_three():
+def test_the_primary_arms_and_their_nearest_control_have_six_seeds_and_the_others_three():
     found = pd.Series([(job.study, job.arm) for job in study.jobs()]).value_counts()
-    assert found[("two-stage", "A")] == found[("two-stage", "B")] == 6
-    assert set(found.drop([("two-stage", "A"), ("two-stage", "B")])) == {3}
+    six = [("two-stage", "A"), ("two-stage", "B"), ("rate", "one-stage-2x")]
+    assert set(found[six]) == {6}
+    assert set(found.drop(six)) == {3}
 
 
 def test_every_arm_differs_from_its_base_in_what_it_names_and_has_a_stream_of_its_own():
