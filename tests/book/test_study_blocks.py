@@ -74,8 +74,11 @@ def test_sections_hold_claim_comparisons_and_what_is_missing(found):
         "| 0.000 (" in made["claims-augmentation"] and "not resolved; could have seen 0." in made["claims-augmentation"]
     )
     assert "| supported |" in text and "| not run |" in text
-    assert "too few runs (1)" in made["claims-augmentation"]
-    # No interval over one seed.
+    assert "not resolved: only one run |" in made["claims-augmentation"]
+    # No interval over one seed, and the list says why.
+    assert re.search(
+        r"\(full \u2212 none\): \*\*not resolved\*\* in mean DSC, \S+ \(only one run\)", made["claims-augmentation"]
+    )
     assert re.search(r"\| full \u2212 none \|.*\(–\) \| – \| 6\u00a0and\u00a01 \|", made["claims-augmentation"])
     assert "**Not run.**" in made["claims-schedule"]
     assert "full \u2212 none" in made["claims-worth"]

@@ -133,7 +133,11 @@ def verdicts(results: tuple[Result, ...], found: Analysis) -> str:
 def _said(some: list[Result]) -> str:
     if all(one.verdict == NOT_RUN for one in some):
         return f"**{NOT_RUN}**"
-    *parts, last = [f"**{one.verdict}** in {IN_TEXT[one.comparison.endpoint]}, {difference_text(one)}" for one in some]
+    *parts, last = [
+        f"**{one.verdict}** in {IN_TEXT[one.comparison.endpoint]}, "
+        + difference_text(one).replace("(–)", f"({_without_interval(one)})")
+        for one in some
+    ]
     return ", and ".join([*([", ".join(parts)] if parts else []), last])
 
 
@@ -154,11 +158,17 @@ def verdict_text(one: Result) -> str:
     """The verdict; if it is not resolved, with what the study could have seen, or why there is no interval over seeds."""
     if one.verdict != NOT_RESOLVED or one.difference is None:
         return one.verdict
-    interval = one.difference.interval
-    if interval.refused or not interval.over_seeds:
-        return f"{NOT_RESOLVED}: {interval.refused or f'too few runs ({min(one.seeds)})'}"
+    if why := _without_interval(one):
+        return f"{NOT_RESOLVED}: {why}"
     digits = 1 if one.comparison.endpoint == "reach" else 3
     return f"{NOT_RESOLVED}; could have seen {one.difference.detectable:.{digits}f}"
+
+
+def _without_interval(one: Result) -> str:
+    """Why a difference has no interval over seeds; empty if it has one, or was not run."""
+    if one.difference is None or (one.difference.interval.over_seeds and not one.difference.interval.refused):
+        return ""
+    return one.difference.interval.refused or ("only one run" if min(one.seeds) == 1 else f"only {min(one.seeds)} runs")
 
 
 def section(results: tuple[Result, ...], found: Analysis) -> str:
