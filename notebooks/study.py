@@ -16,7 +16,7 @@
 # An arm differs from the study's base in one thing. `pneumo_lib/studies.py` says which, and what is compared.
 
 # %% tags=["parameters"]
-study: str = "two-stage"  # two-stage, restart, channels, batch, schedule or augmentation
+study: str = "two-stage"  # two-stage, rate, restart, channels, batch, schedule or augmentation
 arm: str = "A"  # of the study; an arm that is trained like the base is two-stage's A
 seed: int = 0  # random seed of weights, order and augmentation
 data: str = "phantom"  # phantom, or the folder of a copy of SIIM-ACR

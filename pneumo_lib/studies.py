@@ -164,7 +164,8 @@ _STUDIES = [
         name="two-stage",
         title="Two stages against one",
         claim='The abstract: "2-Stage Training leads to better and faster network convergence".',
-        hypothesis="At equal compute, 64 → 128 pixels (A) scores higher than 128 pixels alone (B), and gets there with less.",
+        hypothesis="At equal compute, 64 → 128 pixels (A) scores higher than 128 pixels alone (B), and reaches the preset "
+        "score with less compute.",
         arms=(
             Arm("A", "64 → 128 px, the base", _base, seeds=6),
             Arm("B", "128 px only, A's compute", _large_only, seeds=6),
@@ -335,7 +336,7 @@ _STUDIES = [
                 ("default", "mask", "Is removal by component better than blanking small masks?"),
                 ("default", "triplet", "Is it better than the first place's triplet rule?"),
                 ("default", "stepwise", "Do thresholds chosen by stepwise IoU cost mean DSC?"),
-                ("on-test", "default", "How much does choosing on test flatter?"),
+                ("on-test", "default", "By how much does choosing on test raise the score?"),
                 ("default", "tta-none", "Does flip at test time help?"),
                 ("tta-seven", "default", "Do all seven transforms help beyond flip?"),
             ],

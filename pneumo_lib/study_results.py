@@ -183,7 +183,11 @@ def outcomes(runs: Runs, one: Study, comparison: Comparison) -> tuple[list[Outco
 
 def of_arm(runs: Runs, name: str, arm: str) -> list[Outcome]:
     """The runs of an arm by seed; empty where there are none."""
-    found = records_of_arm(runs, name, arm)
+    return outcomes_of(records_of_arm(runs, name, arm))
+
+
+def outcomes_of(found: list[Record]) -> list[Outcome]:
+    """What a comparison needs of each record."""
     return [Outcome(_name(record), record.per_image, record.history, _empty_dsc(record)) for record in found]
 
 

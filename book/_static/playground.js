@@ -196,11 +196,11 @@
   // Either { mask, numbers } or { error }, one sentence.
   function decode(text) {
     const mask = new Uint8Array(PIXELS), tokens = text.split(/\s+/).filter(Boolean);
-    if (!tokens.length) return { error: "The code is blank; write -1 for an empty mask." };
+    if (!tokens.length) return { error: "The encoding is empty; write -1 for an empty mask." };
     if (tokens.length === 1 && tokens[0] === "-1") return { mask, numbers: [] };
     const wrong = tokens.findIndex((token) => !/^[0-9]+$/.test(token));
     if (wrong >= 0) return { error: `Number ${wrong + 1} is "${tokens[wrong].slice(0, 20)}", not a whole number of 0 or more; correct it.` };
-    if (tokens.length % 2) return { error: `The code has ${tokens.length} number${tokens.length > 1 ? "s" : ""}, but they come in pairs gap, length; add or remove one.` };
+    if (tokens.length % 2) return { error: `The encoding has ${tokens.length} number${tokens.length > 1 ? "s" : ""}, but they come in pairs gap, length; add or remove one.` };
     const numbers = tokens.map(Number);
     const blank = numbers.findIndex((number, k) => k % 2 && !number);
     if (blank >= 0) return { error: `Number ${blank + 1} is a run of 0 pixels; a run has at least 1.` };

@@ -16,7 +16,7 @@ PROTOCOLS = {
     "validation": "chosen on validation (headline)",
     "validation_deck_grid": "chosen on validation, over the deck's R-TH",
     "test": "chosen on test",
-    "test_deck_grid": "chosen on test, over the deck's R-TH (the deck's way)",
+    "test_deck_grid": "chosen on test, over the deck's R-TH (the deck's protocol)",
     "deck_pair": "the deck's best pair",
     "no_removal": "the pipeline's B-TH, no removal",
     "empty": "empty masks",

@@ -14,7 +14,7 @@ def reliability_diagram(found: dict, label: str) -> Figure:
     curve = pd.DataFrame(found["curve"]).astype(float)
     some = curve[curve["n"] > 0]
     figure, axes = subplots(2, 1, figsize=(5.6, 6), sharex=True, height_ratios=(3, 1))
-    axes[0].plot([0, 1], [0, 1], "--", color="0.35", label="as it should be")
+    axes[0].plot([0, 1], [0, 1], "--", color="0.35", label="perfect calibration")
     axes[0].plot(some["confidence"], some["frequency"], "o-", color=PREDICTED, label="pixels of the test images")
     axes[0].vlines(some["confidence"], some["frequency_low"], some["frequency_high"], color=PREDICTED, linewidth=2)
     axes[0].set(ylabel="share of these pixels that are true", xlim=(0, 1), ylim=(0, 1))

@@ -92,7 +92,7 @@ def heat_map(
                 at, row = result.index(*deck[:2])
                 ax.plot(bs[at], row, "D", color="#F0E442", markeredgecolor="black", markersize=7)
             figure.colorbar(drawn, ax=ax, label=f"mean {NAMES[metric]}")
-    axes[1].set_ylabel("removal threshold (R-TH), pixels")
+    axes[1].set_ylabel("minimum component area (R-TH), pixels")
     axes[-1].set_xlabel("binarization threshold (B-TH)")
     marks = "star: chosen" + ("" if deck is None else ", diamond: the deck's")
     figure.suptitle(_title(f"{NAMES[metric]} of every pair of thresholds; {marks}", label))

@@ -27,7 +27,7 @@ def batch(part: Subset, label: str, n: int = 6, seed: int = 0, strength: float =
         show_xray(axes[0, column], part.images[row], truth=part.masks[row])
         image, mask = augmented[(0, int(position))]
         show_xray(axes[1, column], image[0].numpy(), truth=mask[0].numpy())
-    _row_titles(axes, ["as prepared", "as trained on"])
+    _row_titles(axes, ["preprocessed", "augmented"])
     figure.suptitle(f"Training images with their true masks ({label})", fontsize=11)
     return figure
 
@@ -89,7 +89,7 @@ def overlays(folder: Path, predictions: pd.DataFrame, n: int = 8) -> Figure:
         axis.set_axis_off()
     for axis, row in zip(axes.flat, shown.itertuples(), strict=False):
         axis.imshow(plt.imread(folder / "overlay" / f"{row.name}.png"))
-        axis.set(xticks=[], yticks=[], title=f"{row.area_px} px" if row.pneumothorax else "nothing found")
+        axis.set(xticks=[], yticks=[], title=f"{row.area_px} px" if row.pneumothorax else "no region predicted")
     figure.suptitle("Largest predicted regions; not for clinical use", fontsize=11)
     return figure
 

@@ -53,7 +53,7 @@ class TrainingResult:
                     "minutes": round(cost["seconds_training"] / 60, 1),
                     "images per second": cost["images_per_second"],
                     "peak memory, GB": cost.get("peak_memory_gb", "not measured"),
-                    "energy, kJ": "not told" if cost.get("energy_kj") is None else cost["energy_kj"],
+                    "energy, kJ": "not measured" if cost.get("energy_kj") is None else cost["energy_kj"],
                 }
                 for title, cost in zip(titles, (stage["cost"] for stage in self.stages), strict=True)
             }

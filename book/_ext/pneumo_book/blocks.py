@@ -37,9 +37,7 @@ def tta_gain_block(found: Sequence[Record]) -> str:
     """The figure and the table of `shown`, as Markdown; a sentence where nothing was measured."""
     record = tta_gain_shown(found)
     if record is None:
-        return (
-            "**Not run.** `make book` runs the five experiments on the phantom, and this place shows what came out.\n"
-        )
+        return "**Not run.** `make book` runs the five pipelines on phantoms and shows their results here.\n"
     title = f"{record.name}, test images, thresholds chosen with {', '.join(record.values['transforms']) or 'none'}"
     alt = (
         "Seven transforms and all seven together: points at the gain in mean DSC over no augmentation, with intervals."
@@ -55,7 +53,7 @@ def tta_gain_block(found: Sequence[Record]) -> str:
     )
 
 
-NOTHING = "**Not run.** `make book` runs the five experiments on the phantom, and this place shows what came out.\n"
+NOTHING = "**Not run.** `make book` runs the five pipelines on phantoms and shows their results here.\n"
 
 
 def substitutions() -> dict[str, str]:
@@ -79,6 +77,7 @@ def substitutions() -> dict[str, str]:
         source: np.ptp([paper.values("stage2_iou", name)[source] for name in ("exp3", "exp4", "exp5")])
         for source in ("paper", "deck")
     }
+    demo = PROFILES["demo"].phantom_subsets
     return {
         "blank": f"{blank:.4f}",
         "challenge_images": f"{challenge.IMAGES:,}",
@@ -114,6 +113,9 @@ def substitutions() -> dict[str, str]:
         "exploratory": str(study_blocks.exploratory()),
         "by_chance": f"{study_blocks.exploratory() * study_results.ALPHA:.0f}",
         "demo_images": f"{PROFILES['demo'].phantom_images:,}",
+        "demo_training": f"{demo[0]:,}",
+        "demo_validation": f"{demo[1]:,}",
+        "demo_test": f"{demo[2]:,}",
         "demo_sizes": " and ".join(map(str, PROFILES["demo"].image_sizes)),
         "study_training_images": str(PROFILES["study"].phantom_subsets[0]),
     } | think.motion_numbers(paths.results())

@@ -11,6 +11,7 @@ from pneumo_book.markdown import command, figure, table, typeset
 from pneumo_lib import paths, published, studies, study_results
 from pneumo_lib.hardware import PRECISION_TITLES
 from pneumo_lib.metrics import Components, images_needed, seeds_needed
+from pneumo_lib.records import Record
 from pneumo_lib.report.style import interval_text
 from pneumo_lib.studies import Study
 from pneumo_lib.study_results import NOT_RESOLVED, NOT_RUN, Analysis, Result
@@ -36,7 +37,7 @@ HALVES = {"Better": BETTER, "Faster": FASTER}
 """Endpoints of the two halves of the abstract's claim, one figure each."""
 CONVERGENCE = "claims-convergence.svg"
 CLAIM = "2-Stage Training leads to better and faster network convergence"
-RUN_IT = "**Not run.** `make study` runs what the plan needs, and this place shows what came out.\n"
+RUN_IT = "**Not run.** `make study` runs the trainings that are missing; the next build of the book shows their results here.\n"
 SIZES = (0.002, 0.005, 0.01, 0.02, 0.05)
 """Differences in mean DSC of the power page."""
 SEEDS, DECK_IMAGES, HIDDEN_IMAGES = (3, 6, 20), 1_830, 3_205
@@ -105,8 +106,23 @@ def verdict_sentence(found: Analysis | None = None, page: str = "claims/claims.m
     parts = [f"*{kind}*: {_said(some)}." for kind, some in halves.items()]
     runs, planned = (" and ".join(map(str, counts)) for counts in (primary[0].seeds, primary[0].planned))
     of_plan = f" (the plan has {planned})" if primary[0].partial else ""
-    what = f"Numbers are two stages less one at equal compute, with 95 % intervals, from {runs} trainings{of_plan}."
-    return typeset(f"{claim} {found.label}. {' '.join(parts)} {what} {_control(found)}")
+    precisions = sorted({_precision(run) for arm in ("A", "B") for run in found.runs.get(("two-stage", arm), [])})
+    what = (
+        f"Numbers are two stages less one at equal compute, with 95 % intervals, from {runs} trainings{of_plan}, "
+        f"in {' and '.join(precisions)}."
+    )
+    return typeset(f"{claim} {found.label}. {' '.join(parts)} {what} {_reached(found)} {_control(found)}")
+
+
+def _reached(found: Analysis) -> str:
+    """How many of the trainings behind the claim reach the preset score, and how those count that do not."""
+    sides = [study_results.of_arm(found.runs, "two-stage", arm) for arm in ("A", "B")]
+    limit = study_results.limit_of([one for some in sides for one in some])
+    a, b = (f"{study_results.reached(some, limit)} of {len(some)}" for some in sides)
+    return (
+        f"With two stages {a} trainings reached {studies.TARGET:.2f}, with one {b}; the others count with the compute that "
+        "both arms spent."
+    )
 
 
 def _control(found: Analysis) -> str:
@@ -161,7 +177,7 @@ def verdict_text(one: Result) -> str:
     if why := _without_interval(one):
         return f"{NOT_RESOLVED}: {why}"
     digits = 1 if one.comparison.endpoint == "reach" else 3
-    return f"{NOT_RESOLVED}; could have seen {one.difference.detectable:.{digits}f}"
+    return f"{NOT_RESOLVED}; detectable {one.difference.detectable:.{digits}f}"
 
 
 def _without_interval(one: Result) -> str:
@@ -270,18 +286,19 @@ def _notes(results: tuple[Result, ...], found: Analysis) -> list[str]:
     if one.name == "restart":
         never, runs = study_results.never_lowered(found.runs, one)
         notes.append(f"In {never} of {runs} runs stage 1 ended with the rate that it began with.\n")
-    return notes + _precisions(one, found)
+    return notes + _precisions(results, found)
 
 
-def _precisions(one: Study, found: Analysis) -> list[str]:
-    """A sentence on which runs of a study were trained in which precision, unless all were in the same."""
+def _precisions(results: tuple[Result, ...], found: Analysis) -> list[str]:
+    """Which runs of a study were trained in which precision, and its differences within one; nothing if all are alike."""
+    one = results[0].study
     if one.kind != "arms":
         return []
     seeds: dict[str, dict[str, list[str]]] = {}
     for arm in one.arms:
         for record in study_results.records_of_arm(found.runs, one.name, arm.name):
-            title = PRECISION_TITLES[record.values["stages"][-1]["cost"]["precision"]]
-            seeds.setdefault(title, {}).setdefault(arm.name, []).append(str(record.values["seed"]))
+            of_arm = seeds.setdefault(_precision(record), {}).setdefault(arm.name, [])
+            of_arm.append(str(record.values["seed"]))
     if len(seeds) < 2:
         return []
     each = "; ".join(
@@ -289,10 +306,39 @@ def _precisions(one: Study, found: Analysis) -> list[str]:
         + ", ".join(f"{arm} (seed{'s' * (len(some) > 1)} {', '.join(some)})" for arm, some in arms.items())
         for title, arms in seeds.items()
     )
-    return [
+    text = (
         f"**Not held fixed:** the precision of training, which follows the machine: {each}. A difference between runs of "
         "two precisions contains theirs.\n"
+    )
+    rows = [_within(result, found, list(seeds)) for result in results if result.comparison.endpoint in ("dsc", "auroc")]
+    rows = [row for row in rows if row]
+    caption = f"{one.title}, {found.label}: differences of all runs and within one precision, with 95 % intervals."
+    return (
+        [text, table(pd.DataFrame(rows).set_index("comparison").fillna("–"), caption, "comparison")] if rows else [text]
+    )
+
+
+def _precision(record: Record) -> str:
+    return PRECISION_TITLES.get(record.values["stages"][-1]["cost"].get("precision"), "not noted")
+
+
+def _within(one: Result, found: Analysis, titles: list[str]) -> dict[str, str]:
+    """A difference between runs of one precision, for each that both arms have; empty where all its runs are of one."""
+    if one.difference is None:
+        return {}
+    arms = [
+        study_results.records_of_arm(found.runs, one.study.name, arm) for arm in (one.comparison.a, one.comparison.b)
     ]
+    if len({_precision(record) for arm in arms for record in arm}) < 2:
+        return {}
+    row = {"comparison": one.pair, "endpoint": SHORT[one.comparison.endpoint], "all runs": difference_text(one)}
+    for title in titles:
+        sides = [study_results.outcomes_of([record for record in arm if _precision(record) == title]) for arm in arms]
+        if all(sides):
+            difference = study_results.compare(one.comparison.endpoint, *sides)
+            counts = " and ".join(str(len(side)) for side in sides)
+            row[title] = f"{difference_text(replace(one, difference=difference))}; {counts} runs"
+    return row
 
 
 def _missing(results: tuple[Result, ...]) -> str:
