@@ -23,7 +23,7 @@ QUIET := --quiet host reason
 SNAKEMAKE := $(BIN)/python -m pneumo_lib.locks .snakemake/make.lock $(BIN)/python -m snakemake --nolock
 
 .DEFAULT_GOAL := help
-.PHONY: help install book pages runs study graph test lint links notebooks results think clean
+.PHONY: help install book pages runs study graph test lint links notebooks results ceiling think clean
 
 help:  ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 18
@@ -80,6 +80,9 @@ results: .venv/installed  ## publish the records of the demo runs in results/ an
 	if [ -d runs/phantom-study ]; then $(BIN)/pneumo publish runs/phantom-study results/phantom-study; fi
 	PYTHONPATH=book/_ext $(BIN)/python -m pneumo_book.notebook_pages runs/phantom-demo results/phantom-demo
 	PYTHONPATH=book/_ext $(BIN)/python -m pneumo_book.readme
+
+ceiling: .venv/installed  ## count the challenge's masks again: the empty-mask baseline and the ceiling of each R-TH
+	$(BIN)/python -m pneumo_lib.evaluation.ceiling results/challenge-masks
 
 think: .venv/installed  ## train exp4 on phantoms and write the data of two of the book's interactive pages (20 to 40 minutes)
 	PYTHONPATH=book/_ext $(BIN)/python -m pneumo_book.think_data

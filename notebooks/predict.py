@@ -28,7 +28,8 @@ from pneumo_lib.report import xray_figures
 
 source, trained, folder = runs.from_parameters(xrays, model, out, existing)
 print(
-    f"{trained.name}: B-TH {trained.binarization_threshold:.3f}, R-TH {trained.removal_threshold} at {trained.image_size} px"
+    f"{trained.name} at {trained.image_size} px: B-TH {trained.binarization_threshold:.3f}, "
+    f"R-TH {trained.removal_threshold} (pixels at 512 x 512)"
 )
 
 # %% [markdown]
@@ -44,10 +45,11 @@ outcome.failures or "every file was read"
 # %% [markdown]
 # ## Results
 #
-# The decision is positive if a region remains after both thresholds. Areas are in cm² if the pixel spacing is known.
+# The decision is positive if a region remains after both thresholds. Areas are in cm² if the pixel spacing is known
+# (the challenge's own files keep the spacing of larger originals, which makes their areas too small).
 
 # %%
-outcome.predictions.drop(columns=["experiment", "network_size_px"])
+outcome.predictions.drop(columns=["experiment", "network_size_px", "rule", "transforms", "weights_digest"])
 
 # %%
 xray_figures.overlays(folder, outcome.predictions)

@@ -51,7 +51,7 @@ probability, truth = workflow.predict(run, "test", transforms)
 part = run.dataset.part("test", size)
 result = workflow.swept(probability, truth, chosen.rule)
 protocols = workflow.protocols(run, result, probability, truth, chosen)
-per_image = workflow.scored(run, "test", result, protocols, probability, truth, chosen)
+per_image = workflow.scored(run, "test", protocols, probability, truth, chosen)
 
 # %% [markdown]
 # ## Original, ground truth, predicted

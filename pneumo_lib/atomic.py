@@ -3,6 +3,7 @@
 import errno
 import json
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -47,6 +48,20 @@ def write_json(path: Path, value) -> None:
     """Writes plain values as indented JSON; NaN is refused, as no other reader would take it."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def update_text(path: Path, text: str) -> None:
+    """Writes a text unless the file holds it already, so that what is made from the file is not made again."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        with replacing(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def copy(source: Path, target: Path) -> Path:
+    """Copies a file's content; returns `target`."""
+    with replacing(target) as temporary:
+        shutil.copyfile(source, temporary)
+    return Path(target)
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:

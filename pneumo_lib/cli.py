@@ -262,7 +262,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PneumoError as error:
         click.echo(f"error: {error}", err=True)
     except click.exceptions.Abort as stopped:
-        click.echo(str(stopped.__cause__ or "") or "stopped; run again to continue", err=True)
+        again = "stopped; run it again to continue: train without --force, predict with --continue"
+        click.echo(str(stopped.__cause__ or "") or again, err=True)
         return 130
     except click.ClickException as error:
         click.echo(f"error: {error.format_message()}", err=True)

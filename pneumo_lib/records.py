@@ -2,7 +2,6 @@
 
 import json
 import platform
-import shutil
 import subprocess
 from dataclasses import dataclass
 from importlib import metadata
@@ -134,10 +133,10 @@ def read(folder: Path) -> Record:
     tables = [path.with_name(f"{name}.csv") for name in ("per_image", "history", "validation")]
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        _check_format(path, values)
         per_image, history, validation = (pd.read_csv(table) for table in tables)
     except (OSError, ValueError) as error:
         raise RecordError(f"cannot read {paths.shown(path)} ({error}); run notebooks/test.ipynb again.") from error
+    _check_format(path, values)
     _check_settings(path, values)
     return Record(path.parent, values, per_image, history, validation)
 
@@ -269,18 +268,23 @@ def publish(runs: Path, results: Path) -> list[Path]:
 
 def _publish_one(record: Record, folder: Path, pictures: list[str]) -> list[Path]:
     """Copies one record to `folder`; what was written."""
-    folder.mkdir(parents=True, exist_ok=True)
     for name in PICTURES:
         # What an earlier run left is not this one's.
         (folder / name).unlink(missing_ok=True)
     images, written = {"per_image.csv": record.per_image, "validation.csv": record.validation}, []
-    if not record.values["synthetic"]:
+    # Phantoms that a run was tested on tell nothing of its own validation images, which may be of patients.
+    phantoms = record.values["synthetic"] and record.kind == "own"
+    if not phantoms:
         for name, frame in images.items():
             atomic.write_csv(folder / name, without_ids(frame))
             written.append(folder / name)
-    names = ["record.json", "history.csv", *pictures, *(images if record.values["synthetic"] else [])]
+    return written + _copied(record, folder, ["history.csv", *pictures, *(images if phantoms else [])])
+
+
+def _copied(record: Record, folder: Path, names: list[str]) -> list[Path]:
+    """Copies those of the files that are there, then record.json, without which the folder holds no record."""
     there = [name for name in names if (record.folder / name).is_file()]
-    return written + [Path(shutil.copy(record.folder / name, folder / name)) for name in there]
+    return [atomic.copy(record.folder / name, folder / name) for name in [*there, "record.json"]]
 
 
 KEPT_OF_ARMS = ("image_id", "patient_id", "truth_px", "max_probability", "dsc")
@@ -289,8 +293,7 @@ KEPT_OF_ARMS = ("image_id", "patient_id", "truth_px", "max_probability", "dsc")
 
 def _publish_arm(record: Record, folder: Path) -> list[Path]:
     """Copies a study's record to `folder`, tables of images slim: no ids, four decimals; what was written."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = [Path(shutil.copy(record.folder / name, folder / name)) for name in ("record.json", "history.csv")]
+    written = []
     names = ["per_image.csv", "validation.csv", "choices.csv", "choices-thresholds.csv"]
     there = [record.folder / name for name in names] + sorted((record.folder / "endings").glob("*.csv"))
     for source in there:
@@ -299,7 +302,7 @@ def _publish_arm(record: Record, folder: Path) -> list[Path]:
         target = folder / source.relative_to(record.folder)
         atomic.write_csv(target, slim(pd.read_csv(source), everything=source.name == "choices.csv"))
         written.append(target)
-    return written
+    return written + _copied(record, folder, ["history.csv"])
 
 
 def slim(table: pd.DataFrame, everything: bool = False) -> pd.DataFrame:

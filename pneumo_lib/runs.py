@@ -139,6 +139,11 @@ class Run:
         Raises:
             StepError: it is not; says which notebook makes it.
         """
+        if not path.is_file() and self.study:
+            raise StepError(
+                f"{paths.shown(path)} is missing; first run: pneumo study {self.study} --arm {self.arm} --seeds {self.seed} "
+                f"--profile {self.experiment.profile}"
+            )
         if not path.is_file():
             parameters = f"-p exp {experiment or self.experiment.name} -p profile {self.experiment.profile}"
             parameters += f" -p data {shlex.quote(str(self.dataset.root))}" if self.dataset.root else ""

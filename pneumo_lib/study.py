@@ -182,7 +182,8 @@ def run_one(run: Run, keep: bool = False) -> bool:
         # One core for each run, and as many runs side by side as there are cores.
         torch.set_num_threads(threads)
     trajectory = run.folder / "trajectory" if has_endings(run) else None
-    if not (run.folder / "record.json").is_file():
+    # The weights of a finished run are deleted; endings and choices that are due later need them again.
+    if not (run.folder / "record.json").is_file() or not run.final_weights.is_file():
         workflow.train_run(run, trajectory=trajectory, workers=threads)
         workflow.sweep_run(run)
         workflow.test_run(run, tta_table=False)

@@ -18,7 +18,7 @@ from pneumo_lib.evaluation.transforms import TRANSFORMS
 from pneumo_lib.model import unet, weights
 from pneumo_lib.records import Record
 from pneumo_lib.report import style, xray_figures
-from pneumo_lib.runs import ExternalRun, Run, on_other_data
+from pneumo_lib.runs import ExternalRun, Run
 from pneumo_lib.training.two_stage import TrainingResult
 
 
@@ -39,8 +39,11 @@ def predict(run: Run, part: str, transforms: list[str]) -> tuple[CommonGridMaps,
 
     The maps are written to `<part>.npy` in the run's folder, at the network's own size, and memory-mapped from there.
     """
-    images = run.dataset.part(part, run.experiment.image_size)
-    probability = predict_to(run.folder / f"{part}.npy", model(run), images.images[images.rows], transforms)
+    images, network = run.dataset.part(part, run.experiment.image_size), model(run)
+    # What was made of earlier maps would not belong to these.
+    for name in ("record.json", *(["thresholds.json"] if part == "validation" else [])):
+        (run.folder / name).unlink(missing_ok=True)
+    probability = predict_to(run.folder / f"{part}.npy", network, images.images[images.rows], transforms)
     return CommonGridMaps(probability), true_masks(run, part)
 
 
@@ -65,7 +68,6 @@ def counts_without_removal(run: Run, result: SweepResult, probability: CommonGri
 def scored(
     run: Run,
     part: str,
-    result: SweepResult,
     found: dict,
     probability: CommonGridMaps,
     truth: TrueMasks,
@@ -244,20 +246,13 @@ def test_run(run: Run, tta_table: bool = True) -> Record:
     part = run.dataset.part("test", run.experiment.image_size)
     result = swept(probability, truth, chosen.rule)
     found = protocols(run, result, probability, truth, chosen)
-    per_image = scored(run, "test", result, found, probability, truth, chosen)
+    per_image = scored(run, "test", found, probability, truth, chosen)
     save_pictures(run, gallery(run, part, probability, per_image, chosen), probability, chosen)
     gain = gain_of_tta(run, truth, chosen, wanted=tta_table)
     measured = measure(run, result, found, probability, truth, per_image) | {
         "tta_effects": None if gain is None else gain.to_dict("records")
     }
     return write_record(run, chosen, transforms, measured, per_image)
-
-
-def test_external(
-    run: Run, test_data: str, test_patients: str = "", seen: str = "refuse", tta_table: bool = False
-) -> Record:
-    """As `test_run` on other data, with the thresholds of the run's own validation; see `runs.on_other_data`."""
-    return test_run(on_other_data(run, test_data, test_patients, seen), tta_table)
 
 
 def protocols(run: Run, result: SweepResult, probability: CommonGridMaps, truth: TrueMasks, chosen: Thresholds) -> dict:

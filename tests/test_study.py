@@ -160,6 +160,26 @@ def test_tidying_keeps_what_is_small(run):
         workflow.model(run)
 
 
+def test_a_tidied_run_says_which_study_to_run_and_is_trained_again_for_what_is_missing(run, monkeypatch):
+    with pytest.raises(StepError, match="first run: pneumo study two-stage --arm A --seeds 0 --profile smoke$"):
+        workflow.model(run)
+    assert (run.folder / "record.json").is_file(), "a prediction that cannot be made deletes nothing"
+    (run.folder / "endings" / "thresholds.csv").unlink()
+    before = pd.read_csv(run.folder / "per_image.csv")
+    assert study.run_one(run) and study.is_done(run)
+    pd.testing.assert_frame_equal(pd.read_csv(run.folder / "per_image.csv"), before)
+
+
+def test_new_maps_discard_what_was_made_of_the_old_ones(run, monkeypatch):
+    monkeypatch.setattr(workflow, "model", lambda _: None)
+    monkeypatch.setattr(workflow, "predict_to", None)
+    for part, left in (("test", {"thresholds.json"}), ("validation", set())):
+        (run.folder / "record.json").touch()
+        with pytest.raises(TypeError):
+            workflow.predict(run, part, [])
+        assert {"record.json", "thresholds.json"} & {path.name for path in run.folder.iterdir()} == left
+
+
 def test_a_study_without_arms_of_its_own_cannot_be_started(home):
     with pytest.raises(ParameterError, match="no arms of its own"):
         study.experiment_of("averaging", "last")

@@ -112,7 +112,8 @@ def read_map(path: Path) -> dict[str, str]:
     """Stem of the NIH file by image id, from a map `Kaggle_ID,NIH_ID` whose second column is `<patient>_<follow-up>.png`.
 
     Raises:
-        SiimError: no such file, other columns, or one image with two patients.
+        SiimError: no such file, other columns, an id with other characters than letters, digits, `_`, `.`, `-`, or one image
+            with two patients.
     """
     try:
         cells = _cells(path)
@@ -125,7 +126,12 @@ def read_map(path: Path) -> dict[str, str]:
     header = _header(cells)
     names: dict[str, str] = {}
     columns = cells.iloc[1:, [header.index("kaggle_id"), header.index("nih_id")]]
-    for image_id, name in columns.itertuples(index=False):
+    for row, (image_id, name) in enumerate(columns.itertuples(index=False), start=2):
+        if not is_safe_id(image_id.strip()):
+            raise SiimError(
+                f"{path}, row {row}: the image id {image_id[:40]!r} has other characters than letters, digits, '_', '.' and "
+                "'-'; correct it."
+            )
         stem = _FILE_ENDING.sub("", name.strip())
         patient = stem.split("_")[0]
         if not is_safe_id(patient):

@@ -31,6 +31,7 @@ COLUMNS = {
     "age_years": "float64",
     "view": "string",
     "pixel_spacing_mm": "float64",
+    "side_px": "float64",
 }
 
 
@@ -75,6 +76,8 @@ def load(folder: str | Path, check: bool = True) -> Preprocessed:
         )
     size = manifest["origin"]["size"]
     index = pd.read_csv(folder / "index.csv", dtype=COLUMNS, keep_default_na=False, na_values=[""])
+    # `prepare` adds what a table of an earlier version lacks; without the X-rays it stays unknown.
+    index = index.reindex(columns=list(COLUMNS))
     images, masks = (_open(folder / f"{name}.npy", (manifest["rows"], size, size)) for name in ("images", "masks"))
     if check:
         for name in ("images", "masks"):
@@ -164,7 +167,7 @@ def crc_of(path: Path) -> int | None:
 _SAMPLE_BYTES = 4096
 
 
-def describe_origin(index: pd.DataFrame, mask_rule: str) -> dict:
+def describe_origin(index: pd.DataFrame) -> dict:
     """What the arrays depend on. `content` covers ids, masks and a sample of each file, but not where the files lie."""
     with ThreadPoolExecutor(usable_cores()) as pool:
         samples = list(pool.map(_origin_sample, index.path))
@@ -172,7 +175,8 @@ def describe_origin(index: pd.DataFrame, mask_rule: str) -> dict:
     for row, sample in zip(index.itertuples(), samples, strict=True):
         digest.update(json.dumps([row.image_id, bool(row.labelled), list(row.rle), sample]).encode())
     source = os.path.commonpath([str(Path(path).parent) for path in index.path])
-    return {"source": source, "images": len(index), "mask_rule": mask_rule, "content": digest.hexdigest()}
+    # The only mask rule there is; named so that arrays of earlier versions are recognised.
+    return {"source": source, "images": len(index), "mask_rule": "area", "content": digest.hexdigest()}
 
 
 def _origin_sample(path: str) -> list[int]:
@@ -190,7 +194,4 @@ def _origin_sample(path: str) -> list[int]:
 
 def origin_words(origin: dict) -> str:
     """An origin as an error names it."""
-    return (
-        f"{origin['source']} ({origin['images']} images, {origin['size']} px, mask rule {origin['mask_rule']}, "
-        f"content {origin['content'][:8]})"
-    )
+    return f"{origin['source']} ({origin['images']} images, {origin['size']} px, content {origin['content'][:8]})"

@@ -141,10 +141,17 @@ class Dataset:
 
     def _at(self, sizes: Sequence[int]) -> dict[int, Preprocessed]:
         """Arrays at several sizes, every file decoded once. Those that are there serve without the X-rays, too."""
-        folders = {size: self.folder / str(size) for size in sizes}
-        if self._without_files:
-            return {size: array_store.load(folder) for size, folder in folders.items()}
-        return preprocessing.prepare_sizes(self._found, folders, on_error=self.on_error)
+        folders = {size: self.folder / str(size) for size in sizes if size not in self._arrays}
+        if folders and self._without_files:
+            self._arrays.update({size: array_store.load(folder) for size, folder in folders.items()})
+        elif folders:
+            self._arrays.update(preprocessing.prepare_sizes(self._found, folders, on_error=self.on_error))
+        return {size: self._arrays[size] for size in sizes}
+
+    @cached_property
+    def _arrays(self) -> dict[int, Preprocessed]:
+        """The arrays opened so far, by size: opening them reads a sample of every X-ray."""
+        return {}
 
     def prepare(self) -> pd.DataFrame:
         """Makes the arrays of both stages' sizes; images and megabytes of each."""
@@ -233,7 +240,7 @@ def _read_labels(path: Path) -> pd.DataFrame:
         path, dtype=types, keep_default_na=False, na_values={name: [""] for name in types if name != "rle"}
     )
     table["rle"] = [tuple(text.split("|")) if text else () for text in table.rle]
-    return table.assign(path="")
+    return table.reindex(columns=list(types)).assign(path="")
 
 
 def is_drawn(mark: Path) -> bool:

@@ -24,8 +24,8 @@ _YEARS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 _HEADER_TAGS = [Tag(keyword) for keyword in (
     "SOPClassUID", "SOPInstanceUID", "Modality", "BodyPartExamined", "AnatomicRegionSequence", "ViewPosition",
     "ViewCodeSequence", "SeriesDescription", "PatientSex", "PatientAge", "PixelSpacing", "ImagerPixelSpacing",
-    "NominalScannedPixelSpacing", "Rows", "BitsStored", "PixelRepresentation", "ModalityLUTSequence", "RescaleSlope",
-    "RescaleIntercept", "VOILUTSequence", "VOILUTFunction", "WindowCenter", "WindowWidth",
+    "NominalScannedPixelSpacing", "Rows", "Columns", "BitsStored", "PixelRepresentation", "ModalityLUTSequence",
+    "RescaleSlope", "RescaleIntercept", "VOILUTSequence", "VOILUTFunction", "WindowCenter", "WindowWidth",
 )]  # fmt: skip
 
 _XRAY_CLASSES = {
@@ -53,6 +53,7 @@ class Header:
     age_years: 0..120; `age_impossible` distinguishes an age that no human has from a missing one.
     view: "PA", "AP" or "FRONTAL"; "LL", "RL", "LATERAL" or another view that is not frontal.
     row_spacing_mm, column_spacing_mm: distance between the centres of neighbouring rows and of neighbouring columns.
+    side_px: side of a square with as many pixels as the image, which `pixel_spacing_mm` belongs to.
     spacing_at_detector: it is measured at the detector, where the body's shadow is larger than the body. So it is if
         only ImagerPixelSpacing (or NominalScannedPixelSpacing) is known or PixelSpacing repeats it.
     sop_class: UID of the kind of object.
@@ -67,6 +68,7 @@ class Header:
     view: str | None = None
     row_spacing_mm: float = math.nan
     column_spacing_mm: float = math.nan
+    side_px: float = math.nan
     spacing_at_detector: bool = False
     sop_class: str | None = None
     modality: str | None = None
@@ -120,6 +122,7 @@ def read_header(path: str | Path) -> Header:
     age, impossible = parse_age(text(dataset, "PatientAge"))
     sex = text(dataset, "PatientSex")
     row, column, at_detector = _spacing(dataset)
+    rows, columns = _shape(dataset)
     return Header(
         sop_uid=_uid(text(dataset, "SOPInstanceUID")),
         sex=sex if sex in ("M", "F") else None,
@@ -128,6 +131,7 @@ def read_header(path: str | Path) -> Header:
         view=_view(dataset),
         row_spacing_mm=row,
         column_spacing_mm=column,
+        side_px=math.sqrt(rows * columns) if 0 < rows * columns <= LARGEST_PX else math.nan,
         spacing_at_detector=at_detector,
         sop_class=_uid(text(dataset, "SOPClassUID") or text(dataset.file_meta, "MediaStorageSOPClassUID")),
         modality=_term(text(dataset, "Modality")),
@@ -194,11 +198,17 @@ def _check_single_gray_frame(dataset: pydicom.Dataset, path: Path) -> None:
             f"{path}: is a colour image or of an unknown kind (SamplesPerPixel {samples}, PhotometricInterpretation "
             f"{photometric[:20]!r}); give the grayscale original (MONOCHROME1 or MONOCHROME2)."
         )
-    rows, columns = (dicom_values.integer(dataset, keyword) or 0 for keyword in ("Rows", "Columns"))
+    rows, columns = _shape(dataset)
     if not 0 < rows * columns <= LARGEST_PX:
         raise DicomError(
             f"{path}: Rows is {rows} and Columns {columns}, which no X-ray has; the file is damaged, get it again."
         )
+
+
+def _shape(dataset: pydicom.Dataset) -> tuple[int, int]:
+    """Rows and columns as the header has them; 0 where unknown."""
+    rows, columns = (dicom_values.integer(dataset, keyword) or 0 for keyword in ("Rows", "Columns"))
+    return rows, columns
 
 
 def _check_shape(stored: np.ndarray, dataset: pydicom.Dataset, path: Path) -> None:

@@ -146,9 +146,7 @@ def fetch(name: str, to: str | Path) -> Path:
 
     Raises:
         DownloadError: unknown source, another one in the folder, no client, no or a wrong token, rules not accepted, no
-            network.
-        DownloadError: the archive is damaged, unsafe or does not fit on the disk.
-        SiimError: what came is no copy of SIIM-ACR.
+            network, or an archive that is damaged, unsafe or does not fit on the disk.
     """
     if name not in SOURCES:
         raise DownloadError(f"unknown source {name!r}; choose from {', '.join(SOURCES)}.")

@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pneumo_lib import paths
-from pneumo_lib.data import dataset, preprocessing, siim
-from pneumo_lib.data.array_store import Preprocessed
+from pneumo_lib.data import dataset, siim
 from pneumo_lib.data.dataset import Dataset
 from pneumo_lib.errors import ParameterError
 
@@ -40,7 +39,7 @@ class ExternalDataset(Dataset):
         return all(dataset.is_drawn(root / "dataset.json") for root in self.roots)
 
     @cached_property
-    def index(self) -> pd.DataFrame:
+    def _found(self) -> pd.DataFrame:
         """One row per labelled image, seen ones too: the arrays hold all of them."""
         index = pd.concat([siim.load_index(root, patients=self.patients) for root in self.roots], ignore_index=True)
         index = index[index.labelled].sort_values("image_id", ignore_index=True)
@@ -50,9 +49,6 @@ class ExternalDataset(Dataset):
         if index.empty:
             raise ParameterError("test_data contains no labelled images; give data with masks.")
         return index
-
-    def _at(self, sizes) -> dict[int, Preprocessed]:
-        return preprocessing.prepare_sizes(self.index, {size: self.folder / str(size) for size in sizes})
 
     @cached_property
     def split(self) -> pd.Series:
@@ -85,13 +81,15 @@ def open_external(
     """The data set that the parameters `test_data`, `test_patients` and `seen` name, checked against the run's own.
 
     Args:
-        own: the run's data set; its training and validation images are those that the run has seen.
+        own: the run's data set; its training and validation images are those that the run has seen, its `on_error` holds for
+            the test images, too.
         size: pixels a side at which pixels are compared and arrays prepared.
         above: folder in which the data set gets a folder of its own.
         seen: "refuse" or "leave-out" images that the run has seen.
 
     Raises:
         ParameterError: a wrong value, images that the run has seen under "refuse", or nothing left.
+        PreprocessingError: files that cannot be read, under `on_error` "stop".
     """
     if seen not in SEEN:
         raise ParameterError(f"unknown seen={seen!r}; choose {' or '.join(SEEN)}.")
@@ -107,7 +105,9 @@ def open_external(
             f"test_patients={test_patients!r} is not a file; give the CSV of image ids and NIH file names."
         )
     name = paths.slug("+".join(root.name for root in roots))
-    opened = ExternalDataset(name, roots[0], above / name / "prepared", own.profile, RULE, patients, roots=roots)
+    opened = ExternalDataset(
+        name, roots[0], above / name / "prepared", own.profile, RULE, patients, on_error=own.on_error, roots=roots
+    )
     known = seen_images(own, opened, size)
     if known and seen == "refuse":
         raise ParameterError(
@@ -115,10 +115,12 @@ def open_external(
             "Give other data, or leave them out with seen=leave-out."
         )
     counts = tuple((reason, list(known.values()).count(reason)) for reason in REASONS)
-    opened = replace(opened, left_out=frozenset(known), reasons=counts)
-    if not opened.split.notna().any():
+    result = replace(opened, left_out=frozenset(known), reasons=counts)
+    # They are the same whatever is left out, and slow to read again.
+    vars(result).update(_found=opened._found, index=opened.index, _arrays=opened._arrays)
+    if not result.split.notna().any():
         raise ParameterError("the run has seen all of the test images; give other data.")
-    return opened
+    return result
 
 
 def seen_images(own: Dataset, other: Dataset, size: int) -> dict[str, str]:

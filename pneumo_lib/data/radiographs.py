@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -41,9 +42,22 @@ def read_picture(path: str | Path) -> np.ndarray:
     """The gray values of a PNG or JPEG file, uint8 or uint16 (H, W); colours become gray, transparency is dropped.
 
     Raises:
-        RadiographError: unreadable.
+        RadiographError: unreadable, or more than `dicom.LARGEST_PX` pixels.
     """
-    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+    image, pixels = None, 0
+    with suppress(OSError, cv2.error):
+        with Path(path).open("rb") as file:
+            start = file.read(24)
+        # Width and height of a PNG, which may ask for gigabytes in 100 bytes. Other pictures are checked once decoded.
+        if start.startswith(b"\x89PNG"):
+            pixels = int.from_bytes(start[16:20]) * int.from_bytes(start[20:])
+        if pixels <= dicom.LARGEST_PX:
+            image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_ANYDEPTH)
+            pixels = 0 if image is None else image.size
+    if pixels > dicom.LARGEST_PX:
+        raise RadiographError(
+            f"{path} has {pixels} pixels, more than any X-ray; the file is damaged, get it again or leave it out."
+        )
     if image is None:
         raise RadiographError(f"{path} cannot be read as a picture; get the file again or leave it out.")
     return image

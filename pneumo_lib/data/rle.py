@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from pneumo_lib import challenge
 from pneumo_lib.errors import RleError
 
 EMPTY = "-1"
@@ -16,7 +17,9 @@ _MOST_DIGITS = 18  # what surely fits in 64 bits
 _WHOLE_NUMBERS = re.compile(rf"\s*\d{{1,{_MOST_DIGITS}}}(\s+\d{{1,{_MOST_DIGITS}}})*\s*", re.ASCII)
 
 
-def decode(rows: str | Iterable[str], shape: tuple[int, int] = (1024, 1024), image_id: str | None = None) -> np.ndarray:
+def decode(
+    rows: str | Iterable[str], shape: tuple[int, int] = (challenge.SIDE, challenge.SIDE), image_id: str | None = None
+) -> np.ndarray:
     """Mask of one RLE string or of several, which unite.
 
     Args:

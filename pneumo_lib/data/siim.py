@@ -26,7 +26,8 @@ def load_index(root: str | Path, patients: str | Path | None = None) -> pd.DataF
     Returns:
         Columns `image_id`; `path` (absolute); `rle` (tuple of str, one per row of the table; () where unlabelled);
         `labelled` (bool: the table has a row); `positive` and `mask_area_px` (at 1024 x 1024; <NA> where unlabelled);
-        `patient_id`, `sex`, `view` (<NA> where unknown); `age_years`, `pixel_spacing_mm` (NaN where unknown).
+        `patient_id`, `sex`, `view` (<NA> where unknown); `age_years`, `pixel_spacing_mm` and `side_px` of the file as it is
+        (NaN where unknown).
         `report` says what was found and left out.
 
     Raises:
@@ -49,7 +50,7 @@ def load_index(root: str | Path, patients: str | Path | None = None) -> pd.DataF
     index = index.sort_values("image_id", ignore_index=True)
     index["labelled"] = [len(one) > 0 for one in index.rle]
     _add_areas(index)
-    _add_patients(index, patients, notes)
+    _add_patients(index, patients)
     _add_headers(index, notes)
     notes["archive leftovers left out"] = files.leftovers
     notes["PNG files left out"] = files.pictures
@@ -178,7 +179,7 @@ def _add_areas(index: pd.DataFrame) -> None:
     index["positive"] = index.mask_area_px > 0
 
 
-def _add_patients(index: pd.DataFrame, path: str | Path | None, notes: dict[str, list[str]]) -> None:
+def _add_patients(index: pd.DataFrame, path: str | Path | None) -> None:
     known = annotations.read_patients(paths.given(path)) if path else {}
     index["patient_id"] = pd.array([known.get(image_id) for image_id in index.image_id], dtype="string")
     if path and not index.empty and index.patient_id.isna().all():
@@ -195,6 +196,7 @@ def _add_headers(index: pd.DataFrame, notes: dict[str, list[str]]) -> None:
         ("age_years", "float64"),
         ("view", "string"),
         ("pixel_spacing_mm", "float64"),
+        ("side_px", "float64"),
     ):
         index[column] = pd.array([getattr(header, column, None) for header in headers], dtype=dtype)
     unreadable = [header is None for header in headers]

@@ -217,7 +217,8 @@ def load(path: str | Path, index: pd.DataFrame) -> pd.Series:
     """The split saved at `path`, aligned with `index` by image id.
 
     Raises:
-        SplitError: unreadable, an unknown subset, or other images or labels than those of `index`.
+        SplitError: unreadable, an unknown subset, other images or labels than those of `index`, or a split by patient with
+            a patient in two subsets, as another map of patients gives it.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -241,8 +242,19 @@ def load(path: str | Path, index: pd.DataFrame) -> pd.Series:
     result = pd.Series(aligned.array, index=index.index, name="split")
     if (result.notna() != index.labelled).any():
         raise SplitError(f"{path} was made when other images were labelled; delete it to make a new one.")
+    if attrs.get("rule") == "patient":
+        _check_patients(path, index, result)
     result.attrs = attrs
     return result
+
+
+def _check_patients(path: str | Path, index: pd.DataFrame, split: pd.Series) -> None:
+    torn = split.groupby(index.patient_id).nunique() > 1
+    if torn.any():
+        raise SplitError(
+            f"{path} was made with another map of patients: patient {torn.idxmax()} has images in two subsets (patients torn "
+            f"apart: {torn.sum()}); pass that map again (parameter patients), or delete this file to split and train anew."
+        )
 
 
 def _subsets(labelled: pd.DataFrame, rule: str, seed: int, counts: tuple[int, int, int] | None) -> np.ndarray:

@@ -1,5 +1,9 @@
-"""The ceiling of a minimum component area (R-TH): what a perfect predictor still scores once small components are removed."""
+"""The ceiling of a minimum component area (R-TH): what a perfect predictor still scores once small components are removed.
 
+python -m pneumo_lib.evaluation.ceiling FOLDER writes its tables for the challenge's masks, which torchxrayvision holds.
+"""
+
+import sys
 from collections.abc import Iterable, Sequence
 from math import sqrt
 from pathlib import Path
@@ -9,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pneumo_lib import atomic
-from pneumo_lib.data import preprocessing, rle
+from pneumo_lib.data import annotations, preprocessing, rle
 from pneumo_lib.errors import SiimError
 from pneumo_lib.metrics import overlap
 
@@ -31,7 +35,7 @@ def table(
     """The ceiling of every R-TH on a table of run-length masks; columns as in `curve`.
 
     Args:
-        rows: columns `image_id` and `rle`, as `pneumo_lib.data.table.read` gives them; the rows of an image unite.
+        rows: columns `image_id` and `rle`, as `pneumo_lib.data.annotations.read` gives them; the rows of an image unite.
         size: pixels along a side of the grid on which R-TH counts.
         removal_thresholds: R-TH in pixels of that grid.
         side: pixels along a side of the masks as they are encoded.
@@ -134,3 +138,16 @@ def _scores(kept_px: np.ndarray, truth_px: np.ndarray) -> dict[str, float]:
         "positive_dsc": dsc[positive].mean(),
         "erased": (kept_px[positive] == 0).mean(),
     }
+
+
+def main() -> None:
+    path = annotations.packaged_table()
+    if path is None or len(sys.argv) != 2:
+        sys.exit(
+            "usage: python -m pneumo_lib.evaluation.ceiling FOLDER; it needs torchxrayvision: pip install torchxrayvision"
+        )
+    write(annotations.read(path), Path(sys.argv[1]))
+
+
+if __name__ == "__main__":
+    main()

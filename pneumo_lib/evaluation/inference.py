@@ -105,7 +105,8 @@ class TrainedModel:
     network: arranged for prediction, see `InferenceNetwork`.
     name: of the experiment.
     image_size: side in pixels of the network's input and of its maps.
-    binarization_threshold, removal_threshold: B-TH, and R-TH in pixels of a map (under rule "triplet" a pair).
+    binarization_threshold, removal_threshold: B-TH, and R-TH in pixels of the common 512 x 512 grid (under rule "triplet" a
+        pair).
     rule: see `sweep.sweep`.
     transforms: the test-time augmentation that the thresholds were chosen with.
     """
@@ -140,13 +141,7 @@ def load_model(
     """
     folder = paths.given(folder)
     path = last_stage(folder)
-    try:
-        settings = weights.metadata(path)["settings"]
-        experiment, stage = settings["experiment"], settings["stage"]
-    except (KeyError, TypeError) as error:
-        raise StepError(f"{path} does not say which experiment it belongs to; train it with this package.") from error
-    if stage < len(experiment["stages"]):
-        raise StepError(f"{folder} holds the first of two stages only; finish the training of {experiment['name']}.")
+    experiment = weights.metadata(path)["settings"]["experiment"]
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     chosen = _thresholds(folder, binarization_threshold, removal_threshold)
     return TrainedModel(
@@ -161,10 +156,11 @@ def load_model(
 
 
 def last_stage(folder: Path) -> Path:
-    """The weights file of the last stage in a folder.
+    """The weights file of the last stage of a finished training in a folder.
 
     Raises:
-        StepError: there is none.
+        StepError: there is none, or training stopped before its last stage.
+        WeightsError: a damaged file.
     """
     found = sorted(folder.glob("stage*.safetensors")) or sorted(folder.glob("*.safetensors"))
     if not found:
@@ -172,7 +168,15 @@ def last_stage(folder: Path) -> Path:
             f"no trained model (*.safetensors) in {folder}; train one, for example with "
             "papermill notebooks/train.ipynb runs/exp4.ipynb -p exp exp4, and pass its run folder."
         )
-    return found[-1]
+    path = found[-1]
+    try:
+        settings = weights.metadata(path)["settings"]
+        experiment, stage = settings["experiment"], settings["stage"]
+    except (KeyError, TypeError) as error:
+        raise StepError(f"{path} does not say which experiment it belongs to; train it with this package.") from error
+    if stage < len(experiment["stages"]):
+        raise StepError(f"{folder} holds the first of two stages only; finish the training of {experiment['name']}.")
+    return path
 
 
 def _thresholds(folder: Path, binarization_threshold: float | None, removal_threshold: int | None) -> dict:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from pneumo_lib import challenge, metrics
+from pneumo_lib import metrics
 from pneumo_lib.evaluation import postprocessing
 from pneumo_lib.evaluation.postprocessing import Thresholds
 from pneumo_lib.metrics import Interval
@@ -122,14 +122,15 @@ def per_image(
         chosen: thresholds in pixels of that grid.
 
     `largest_px`: the largest region that is left. `lesions_true`, `lesions_found`, `regions`, `false_regions`: see
-    `metrics.lesions`. `truth_cm2`, `predicted_cm2`: NaN where the pixel spacing is unknown.
+    `metrics.lesions`. `truth_cm2`, `predicted_cm2`: NaN where the pixel spacing or the size of the original is unknown;
+    too small for the challenge's own files, see `predict_files`.
     """
     found = [_of_masks(probability, truth, chosen, slice(i, i + _TOGETHER)) for i in range(0, len(index), _TOGETHER)]
     pixels = pd.concat(found, ignore_index=True)
     predicted_px, truth_px = pixels["predicted_px"], pixels["truth_px"]
     counts = [pixels[name].to_numpy() for name in ("predicted_px", "truth_px", "intersection_px")]
-    # Of a pixel of the mask; PixelSpacing is that of the original.
-    side_mm = index["pixel_spacing_mm"].to_numpy(float) * challenge.SIDE / truth[0].shape[-1]
+    # Of a pixel of the mask, which covers the same picture as the original.
+    side_mm = (index["pixel_spacing_mm"] * index["side_px"]).to_numpy(float) / truth[0].shape[-1]
     return pd.DataFrame(
         {
             "image_id": index["image_id"],

@@ -30,20 +30,23 @@ def read_thresholds(path: Path) -> tuple[Thresholds, list[str]]:
     """A choice as the sweep keeps it, and the augmentation it was made with; files without a grid are of older runs.
 
     Raises:
-        SweepError: damaged.
+        SweepError: damaged, or thresholds of another grid than 512 x 512 pixels.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        if found.get("grid") != published.DECK_GRID:
-            raise SweepError(
-                f"{paths.shown(path)} has thresholds of another grid than 512 x 512 pixels; run notebooks/sweep.ipynb again."
-            )
+        grid = found.get("grid")
         removal = found["removal_threshold"]
         pair = (float(removal[0]), int(removal[1])) if isinstance(removal, list) else int(removal)
         rule = found.get("rule", "component")
-        return Thresholds(float(found["binarization_threshold"]), pair, found["score"], rule), list(found["transforms"])
+        chosen = Thresholds(float(found["binarization_threshold"]), pair, found["score"], rule)
+        transforms = list(found["transforms"])
     except (OSError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise SweepError(f"{paths.shown(path)} is damaged; run notebooks/sweep.ipynb again.") from error
+    if grid != published.DECK_GRID:
+        raise SweepError(
+            f"{paths.shown(path)} has thresholds of another grid than 512 x 512 pixels; run notebooks/sweep.ipynb again."
+        )
+    return chosen, transforms
 
 
 RULES = ("component", "mask", "triplet")

@@ -1,15 +1,18 @@
 """Prediction of the user's own X-rays: `pneumo predict X-RAYS --model RUN --out FOLDER`.
 
-Research software, not for clinical use. X-RAYS are DICOM files, PNGs or folders of them; RUN is a run's folder or one with
-exported weights. In FOLDER: `predictions.csv` (one row per X-ray: decision, area, thresholds), `masks.csv` (RLE at the
-X-ray's own size), `not_predicted.csv` (every other file and the reason), and for each X-ray `probability/` (16-bit PNG
-at the network's size, 65,535 is 1), `mask/` (PNG), `overlay/` (the X-ray with the region outlined) and, for DICOM,
-`segmentation/` (DICOM Segmentation). An area is measured at the detector, uncorrected for magnification, where
-`spacing_at_detector` is true. Files that cannot be read are named at the end. No patient field of a DICOM file is shown
-or written anywhere but in its DICOM Segmentation.
+Research software, not for clinical use. X-RAYS are DICOM files, PNGs or folders of them; RUN is a run's folder or one
+with exported weights. In FOLDER: `predictions.csv` (one row per X-ray: decision, area, and the model and thresholds that
+made it), `masks.csv` (RLE at the X-ray's own size), `not_predicted.csv` (every other file and the reason), and for each
+X-ray `probability/` (16-bit PNG at the network's size, 65,535 is 1), `mask/` (PNG), `overlay/` (the X-ray with the region
+outlined) and, for DICOM, `segmentation/` (DICOM Segmentation). An area is measured at the detector, uncorrected for
+magnification, where `spacing_at_detector` is true; the challenge's own files keep the spacing of NIH's larger originals
+(1,024 pixels of 0.14 to 0.19 mm would be 14 to 20 cm wide), so that their areas are too small. Files that cannot be read
+are named at the end. No patient field of a DICOM file is shown or written anywhere but in its DICOM Segmentation.
 """
 
+import hashlib
 import os
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -19,6 +22,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import pandas as pd
+from torch import nn
 from tqdm import tqdm
 
 from pneumo_lib import atomic, paths
@@ -74,7 +78,9 @@ def predict_files(
     any_image: bool = False,
     existing: str = "refuse",
 ) -> Outcome:
-    """Predicts files, a batch at a time, and writes everything of a file before the next batch is read.
+    """Predicts files, a batch at a time, and writes the pictures and the DICOM Segmentations of a batch before the next.
+
+    The tables are written after the first batch, from time to time and at the end, an interruption included.
 
     Args:
         sources: DICOM files, PNGs or folders of them, see `radiographs.find`.
@@ -91,69 +97,113 @@ def predict_files(
         Outcome; a file that cannot be read fails alone.
 
     Raises:
-        RadiographError: no X-ray, none that can be read, or predictions in `out` already.
+        RadiographError: no X-ray, none that can be read, or predictions in `out` already; with "continue" only those that
+            are damaged or were made with another model, thresholds, rule or transforms.
         SegmentationError: highdicom is missing.
         WriteError: `out` cannot be written to, or the disk is full.
     """
     out, found = paths.given(out), radiographs.find(sources)
-    before = _before(out, model, existing)
+    settings = _settings(model)
+    rows, masks = _kept(out, settings, existing)
     if segmentation and not dicom_seg.available():
         raise SegmentationError(
             "DICOM Segmentation needs the package highdicom; install it (pip install highdicom) or leave it out "
             "(--no-segmentation)."
         )
     outcome = Outcome(pd.DataFrame(), {}, {str(path): reason for path, reason in found.left_out.items()}, {}, {})
-    rows, masks = [], []
-    bar = tqdm(_left(found.files, before).items(), "predict", unit="X-ray", disable=not progress)
+    done = {row["name"] for row in rows}
+    left = {name: path for name, path in found.files.items() if name not in done}
+    bar = tqdm(left.items(), "predict", unit="X-ray", disable=not progress)
     xrays = _readable(bar, outcome, any_image)
-    while batch := list(islice(xrays, batch_size)):
-        first = len(rows)
-        images = np.stack([resize_image(xray.image, model.image_size) for _, xray in batch])
-        for (name, xray), probability in zip(batch, _probabilities(model, images, first), strict=True):
-            chosen = (model.binarization_threshold, model.removal_threshold, model.rule)
-            mask = postprocessing.apply(enlarge(probability), *chosen)
-            full = postprocessing.to_shape(mask, xray.image.shape)
-            _write_pictures(out, name, xray, probability, full)
-            if segmentation and xray.is_dicom:
-                _write_segmentation(out, name, xray, full, outcome)
-            rows.append(_row(name, xray, probability, full, model))
-            masks.append({"ImageId": name, "EncodedPixels": rle.encode(full)})
-    if before is not None:
-        rows, masks = before[0].to_dict("records") + rows, before[1].to_dict("records") + masks
+    due = 0.0
+    try:
+        while batch := list(islice(xrays, batch_size)):
+            first = len(rows)
+            images = np.stack([resize_image(xray.image, model.image_size) for _, xray in batch])
+            for (name, xray), probability in zip(batch, _probabilities(model, images, first), strict=True):
+                chosen = (model.binarization_threshold, model.removal_threshold, model.rule)
+                mask = postprocessing.apply(enlarge(probability), *chosen)
+                full = postprocessing.to_shape(mask, xray.image.shape)
+                _write_pictures(out, name, xray, probability, full)
+                if segmentation and xray.is_dicom:
+                    _write_segmentation(out, name, xray, full, outcome)
+                # The mask first: a mask without its prediction is dropped by `_kept`.
+                masks.append({"ImageId": name, "EncodedPixels": rle.encode(full)})
+                rows.append(_row(name, xray, probability, full, settings))
+            if (started := time.monotonic()) >= due:
+                _write_tables(out, rows, masks, outcome)
+                # Whole tables take longer the more rows they have: they get a twentieth of the time, however many files.
+                due = time.monotonic() + 20 * (time.monotonic() - started)
+    finally:
+        if rows:
+            _write_tables(out, rows, masks, outcome)
     if not rows:
-        first = next(iter(outcome.failures.values()))
-        raise RadiographError(f"none of {len(found.files)} files can be predicted; the first: {first}")
-    outcome = outcome._replace(predictions=pd.DataFrame(rows))
+        reason = next(iter(outcome.failures.values()))
+        raise RadiographError(f"none of {len(found.files)} files can be predicted; the first: {reason}")
+    return outcome._replace(predictions=pd.DataFrame(rows))
+
+
+def _settings(model: TrainedModel) -> dict:
+    """Everything that determines a prediction, as columns of `predictions.csv`."""
+    return {
+        "binarization_threshold": float(model.binarization_threshold),
+        "removal_threshold_px": model.removal_threshold,
+        "network_size_px": model.image_size,
+        "experiment": model.name,
+        "rule": model.rule,
+        "transforms": " ".join(model.transforms),
+        "weights_digest": _digest(model.network),
+    }
+
+
+def _digest(network: nn.Module) -> str:
+    """Of the weights in memory, not of a file: a model may be loaded from any."""
+    digest = hashlib.blake2b(digest_size=8)
+    for tensor in network.state_dict().values():
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _write_tables(out: Path, rows: list[dict], masks: list[dict], outcome: Outcome) -> None:
     atomic.write_csv(out / "masks.csv", pd.DataFrame(masks))
     atomic.write_csv(out / "not_predicted.csv", _not_predicted(outcome))
-    atomic.write_csv(out / "predictions.csv", outcome.predictions)
-    return outcome
+    atomic.write_csv(out / "predictions.csv", pd.DataFrame(rows))
 
 
-def _before(out: Path, model: TrainedModel, existing: str) -> tuple[pd.DataFrame, pd.DataFrame] | None:
-    """Predictions and masks that `out` holds and that are kept; `None`: none."""
+def _kept(out: Path, settings: dict, existing: str) -> tuple[list[dict], list[dict]]:
+    """The rows of `predictions.csv` and `masks.csv` that `out` holds and that are kept."""
     if existing not in ("refuse", "overwrite", "continue"):
         raise RadiographError(f"unknown existing={existing!r}; choose from refuse, overwrite, continue.")
     if existing == "overwrite" or not (out / "predictions.csv").exists():
-        return None
+        return [], []
     if existing == "refuse":
         raise RadiographError(
             f"{out} already contains predictions; existing='overwrite' replaces them, 'continue' adds the other files."
         )
-    kept = pd.read_csv(out / "predictions.csv", dtype={"name": str})
-    masks = pd.read_csv(out / "masks.csv", dtype=str, keep_default_na=False)
-    if (
-        (kept["experiment"] != model.name).any()
-        or (kept["removal_threshold_px"] != model.removal_threshold).any()
-        or (~np.isclose(kept["binarization_threshold"], model.binarization_threshold)).any()
-    ):
-        raise RadiographError(f"{out} holds predictions of another model or other thresholds; choose another folder.")
-    return kept, masks
-
-
-def _left(files: dict[str, Path], before: tuple[pd.DataFrame, pd.DataFrame] | None) -> dict[str, Path]:
-    done = set() if before is None else set(before[0]["name"])
-    return {name: path for name, path in files.items() if name not in done}
+    try:
+        kept = pd.read_csv(
+            out / "predictions.csv",
+            dtype=dict.fromkeys(["name", *settings], str),
+            keep_default_na=False,  # an X-ray may be named NA
+            na_values={"area_cm2": [""]},
+        )
+        masks = pd.read_csv(out / "masks.csv", dtype=str, keep_default_na=False)[["ImageId", "EncodedPixels"]]
+        # Written first, the table of masks may be ahead of the predictions if the process was killed.
+        masks = masks[: len(kept)]
+        if masks["ImageId"].tolist() != kept["name"].tolist():
+            raise ValueError("the tables name different X-rays")
+        changed = [column for column, value in settings.items() if (kept[column] != str(value)).any()]
+    except (OSError, KeyError, ValueError) as error:
+        raise RadiographError(
+            f"cannot read predictions.csv and masks.csv in {out} as tables of predictions; choose another folder, or "
+            "replace them with existing='overwrite' (--overwrite)."
+        ) from error
+    if changed:
+        raise RadiographError(
+            f"{out} contains predictions of another model or with other settings ({', '.join(changed)} changed); choose "
+            "another folder."
+        )
+    return [row | settings for row in kept.to_dict("records")], masks.to_dict("records")
 
 
 def overlay(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -208,7 +258,7 @@ def _not_predicted(outcome: Outcome) -> pd.DataFrame:
     return table.assign(file=table.file.map(paths.printable), reason=table.reason.map(paths.printable))
 
 
-def _row(name: str, xray: Radiograph, probability: np.ndarray, mask: np.ndarray, model: TrainedModel) -> dict:
+def _row(name: str, xray: Radiograph, probability: np.ndarray, mask: np.ndarray, settings: dict) -> dict:
     area = int(mask.sum())
     return {
         "name": name,
@@ -218,8 +268,5 @@ def _row(name: str, xray: Radiograph, probability: np.ndarray, mask: np.ndarray,
         "spacing_at_detector": xray.header.spacing_at_detector,
         "frontal_chest": {True: "yes", False: "no", None: "not checked"}[xray.frontal_chest],
         "largest_probability": round(float(probability.max()), 4),
-        "binarization_threshold": model.binarization_threshold,
-        "removal_threshold_px": model.removal_threshold,
-        "network_size_px": model.image_size,
-        "experiment": model.name,
+        **settings,
     }

@@ -9,14 +9,13 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from pneumo_lib import paths
 from pneumo_lib.atomic import replacing
-from pneumo_lib.data import rle
+from pneumo_lib.data import radiographs, rle
 from pneumo_lib.data.layouts import is_safe_id
-from pneumo_lib.errors import PneumoError, SubmissionError
+from pneumo_lib.errors import PneumoError, RadiographError, SubmissionError
 from pneumo_lib.evaluation import postprocessing
 
 SIZE = 1024
@@ -35,7 +34,7 @@ def write(
         path: of the CSV; must not exist.
         ids: N image ids, each once.
         masks: N square masks, bool, of at most 1024x1024, in the order of `ids`; an iterator is read one mask at a time.
-            Smaller ones are enlarged by `removal.to_shape`.
+            Smaller ones are enlarged by `postprocessing.to_shape`.
         sample: the challenge's sample submission; the rows follow its order and must name the same images.
 
     Returns:
@@ -167,9 +166,10 @@ def _predicted(folder: Path) -> list[str]:
 def _masks(folder: Path, ids: list[str], predicted: set[str]) -> Iterator[np.ndarray]:
     for image_id in ids:
         path = folder / "mask" / f"{image_id}.png"
-        mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if image_id in predicted else np.zeros((1, 1), np.uint8)
-        if mask is None:
-            raise SubmissionError(f"{path} is missing or damaged; predict the X-rays again.")
+        try:
+            mask = radiographs.read_picture(path) if image_id in predicted else np.zeros((1, 1), np.uint8)
+        except RadiographError as error:
+            raise SubmissionError(f"{path} is missing or damaged; predict the X-rays again.") from error
         yield mask > 0
 
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pneumo_lib import challenge
+
 POSITIVE_SHARE = 0.2215
 """Share of positive images in the challenge's 12,047 labelled ones."""
 
-AREA_QUANTILES = ((0.0, 80.0), (0.05, 1212.0), (0.5, 6753.0), (0.95, 34891.0), (1.0, 90479.0))
+AREA_QUANTILES = tuple((percentile / 100, float(area)) for percentile, area in challenge.MASK_AREAS.items())
 """Quantiles of a positive image's mask area in pixels at 1024 x 1024, measured on the challenge's table."""
 
 BLOCK = 64

@@ -253,7 +253,7 @@ def draw(index: int, seed: int = 0) -> Phantom:
     scene = compose(index, seed)
     who, where, side = scene.who, scene.where, scene.air.side
     r = rng(seed, "drawing", index)
-    found = findings.choose(where, scene.chest, scene.lungs, side, rng(seed, "findings", index))
+    found = findings.choose(where, scene.lungs, side, rng(seed, "findings", index))
     soft, share = soft_tissue(scene, found, seed)
     bones, labels = bones_and_airways(scene, share)
     path = cv2.resize(soft + bones, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)

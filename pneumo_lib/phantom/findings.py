@@ -181,7 +181,7 @@ class Findings:
         return ("bulla",) * bool(self.bulla) + ("skin fold",) * bool(self.folds)
 
 
-def choose(where: Pose, chest: Chest, lungs: tuple[Lung, Lung], air_side: int, r: np.random.Generator) -> Findings:
+def choose(where: Pose, lungs: tuple[Lung, Lung], air_side: int, r: np.random.Generator) -> Findings:
     """Findings of one image; none of them touches the pleural air of a pneumothorax on side `air_side`."""
     bed = where.position == "AP"
     opacities = []

@@ -102,7 +102,7 @@ def beside_real(index: pd.DataFrame, images: np.ndarray, label: str) -> Figure:
         challenge.MASK_AREAS.keys(),
         "D",
         color=TRUE,
-        label="real: the challenge's 2,669 masks",
+        label=f"real: the challenge's {challenge.POSITIVE:,} masks",
     )
     areas.set(
         xscale="log",

@@ -140,7 +140,7 @@ def train(
         initial: what the first stage starts from; `None`: the encoder weights that the experiment names.
         accumulate: forward passes an optimiser step, where the table's batch does not fit into memory; the Dice term and
             batch norm then see a part of the batch at a time.
-        precision: "32", "bf16" or "auto", see `model.precision.choose`. An interrupted stage resumes in the precision
+        precision: "32", "bf16" or "auto", see `hardware.choose_precision`. An interrupted stage resumes in the precision
             that it began with or not at all; weights are float32 either way, so that a finished one serves both unless
             another one is asked for by name.
         logger: "none", or "tensorboard" for the history's losses and scores in `run_dir/tensorboard`. It changes no result.
@@ -175,6 +175,7 @@ def train(
                 if force or not _is_finished(job, precision):
                     if not machine.rank:
                         run_log.say(run_dir, about if not trained else f"stage {number} of {len(experiment.stages)}")
+                        _discard_what_follows(run_dir, experiment, number)
                     lightning.seed_everything(own, verbose=False)
                     kept = trajectory if number == len(experiment.stages) else None
                     stage.run(job, _network(experiment, finished, initial), data, machine, force, kept)
@@ -183,6 +184,16 @@ def train(
             if not trained and not machine.rank:
                 run_log.say(run_dir, f"already trained: {run_dir}; --force (in a notebook: force) trains again")
     return TrainingResult.read(finished)
+
+
+def _discard_what_follows(run_dir: Path, experiment: Experiment, number: int) -> None:
+    """Deletes later stages, thresholds, maps and the record: they belong to weights that stage `number` replaces."""
+    for later in range(number + 1, len(experiment.stages) + 1):
+        path = run_dir / f"stage{later}.safetensors"
+        path.unlink(missing_ok=True)
+        Folder(path).remove()
+    for name in ("thresholds.json", "validation.npy", "test.npy", "record.json"):
+        (run_dir / name).unlink(missing_ok=True)
 
 
 @contextmanager

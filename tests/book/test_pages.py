@@ -16,6 +16,7 @@ import pytest
 import records_made
 import torch
 from PIL import Image
+from scipy import stats
 
 from pneumo_book import (
     blocks,
@@ -31,7 +32,7 @@ from pneumo_book import (
     surface,
     verdict,
 )
-from pneumo_lib import experiments, records
+from pneumo_lib import atomic, experiments, records
 from pneumo_lib.errors import RecordError
 from pneumo_lib.evaluation import explorer_data
 from pneumo_lib.model.losses import BCEDiceLoss, soft_dice_loss
@@ -137,9 +138,15 @@ def test_numbers_of_the_challenges_masks_come_from_their_tables():
 
 
 def test_seeds_needed_follow_from_the_shown_sd():
-    # 15.7 (0.017 / 0.05)^2 = 1.8, (0.017 / 0.02)^2 = 11.3, (0.017 / 0.01)^2 = 45.4, rounded up.
     rows = [line for line in reference.seeds_needed().splitlines() if line.startswith("| 0.")]
-    assert rows == ["| 0.05 | 2 |", "| 0.02 | 12 |", "| 0.01 | 46 |"]
+    needed = [int(re.search(r"\| (\d+) \|$", row)[1]) for row in rows]
+    # The t-test's power with n runs of each, from SciPy; the SD is shown as 0.017.
+    for gain, n in zip((0.05, 0.02, 0.01), needed, strict=True):
+        reached = [
+            stats.nct.sf(stats.t.ppf(0.975, 2 * (k - 1)), 2 * (k - 1), gain / (0.017 * (2 / k) ** 0.5))
+            for k in (n, n - 1)
+        ]
+        assert reached[0] >= 0.8 > reached[1], (gain, n)
 
 
 def test_every_substitution_of_a_page_exists():
@@ -285,6 +292,25 @@ def test_committed_notebooks_are_small_and_shown_where_there_are_no_others(runs,
     }
 
 
+def test_notebooks_of_patients_do_not_stay_in_a_book_of_phantoms(runs, home, monkeypatch):
+    notebook_pages.keep(runs, home / "results" / "phantom-demo")
+    path = home / "runs" / "siim-demo" / "exp1" / "seed0" / "train.ipynb"
+    path.parent.mkdir(parents=True)
+    of_patients = nbformat.read(runs / "exp1" / "seed0" / "train.ipynb", as_version=4)
+    of_patients.cells.append(nbformat.v4.new_markdown_cell("Of patients."))
+    nbformat.write(of_patients, path)
+    page = home / "pages" / "exp1" / "train.ipynb"
+    texts = {}
+    for name in ("siim-demo", "phantom-demo"):
+        monkeypatch.setenv("PNEUMO_RECORDS", str(home / "runs" / name))
+        extension._notebooks(home / "pages")
+        texts[name] = page.read_text()
+    before = page.stat().st_mtime_ns
+    extension._notebooks(home / "pages")
+    assert "Of patients." in texts["siim-demo"] and "Of patients." not in texts["phantom-demo"]
+    assert page.stat().st_mtime_ns == before, "the same page is not written again"
+
+
 def test_kept_notebooks_name_no_folder_of_this_machine(runs, home):
     path = runs / "exp1" / "seed0" / "train.ipynb"
     notebook = nbformat.read(path, as_version=4)
@@ -374,11 +400,11 @@ def test_the_loss_pages_example_is_the_librarys_loss():
 
 def test_same_content_is_not_written_again(tmp_path):
     path = tmp_path / "page.md"
-    extension.update(path, "text")
+    atomic.update_text(path, "text")
     before = path.stat().st_mtime_ns
-    extension.update(path, "text")
+    atomic.update_text(path, "text")
     assert path.stat().st_mtime_ns == before
-    extension.update(path, "other")
+    atomic.update_text(path, "other")
     assert path.read_text() == "other"
 
 

@@ -28,6 +28,16 @@ def test_only_external_tests_on_patients_are_shown(found):
     assert [record.values["tested_on"]["data"] for record in found] == ["nih", "nih"]
 
 
+def test_two_test_sets_are_told_apart(found, tmp_path):
+    larger = TESTED | {"data": "vindr", "images": 90}
+    place = tmp_path / "results" / "siim_silver-real" / "exp4" / "seed0" / "external" / "vindr"
+    records_made.write(place, "exp4", 0, quality=0.2, data="siim_silver", synthetic=False, tested_on=larger)
+    both = radiologists_masks.shown()
+    text = radiologists_masks.block(both)
+    assert text.index("90 X-rays (14 positive") < text.index("60 X-rays (14 positive")
+    assert "On 90 real X-rays" in radiologists_masks.sentence(both) and "one seed" in radiologists_masks.sentence(both)
+
+
 def test_every_number_stands_with_its_counts_and_interval(found):
     text = radiologists_masks.block(found)
     assert "60 X-rays (14 positive, 30 patients)" in text

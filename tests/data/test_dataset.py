@@ -2,10 +2,11 @@
 
 import shutil
 
+import pandas as pd
 import pytest
 
 from pneumo_lib import phantom, profiles
-from pneumo_lib.data import dataset
+from pneumo_lib.data import dataset, preprocessing
 from pneumo_lib.errors import ParameterError, PreprocessingError
 
 SMOKE = profiles.get("smoke")
@@ -71,6 +72,25 @@ def test_a_name_that_other_data_have_is_refused(tmp_path):
     assert (data.folder / "labels.csv").read_bytes() == before[1]
     with pytest.raises(ParameterError, match="is taken"):
         dataset.open_dataset(str(root), SMOKE).split  # noqa: B018
+
+
+def test_arrays_are_opened_once(tmp_path, monkeypatch):
+    root = phantom.write_dataset(tmp_path / "made", 24, seed=0, workers=1, progress=False)
+    data = dataset.open_dataset(str(root), SMOKE)
+    part = data.part("train", 32)
+    monkeypatch.setattr(preprocessing, "prepare_sizes", lambda *rest, **more: pytest.fail("opened again"))
+    assert data.part("train", 32).images is part.images
+    assert data.labels("train", 32).image_id.equals(part.index.image_id)
+
+
+def test_what_an_earlier_version_prepared_serves_without_the_x_rays(tmp_path):
+    root = phantom.write_dataset(tmp_path / "made", 24, seed=0, workers=1, progress=False)
+    data = dataset.open_dataset(str(root), SMOKE)
+    index = data.index
+    pd.read_csv(data.folder / "labels.csv").drop(columns="side_px").to_csv(data.folder / "labels.csv", index=False)
+    shutil.rmtree(root)
+    again = dataset.open_dataset(str(root), SMOKE).index
+    assert again.rle.equals(index.rle) and again.side_px.isna().all() and (index.side_px == 1024).all()
 
 
 def test_a_rule_by_name_has_runs_of_its_own():

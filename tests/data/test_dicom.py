@@ -351,7 +351,7 @@ def test_header_as_the_challenge_writes_it(tmp_path, dicom_maker):
         header = dicom.read_header(path)
     assert header == Header(
         "ID_004d6fbb6", "M", 62.0, view="AP", row_spacing_mm=0.139, column_spacing_mm=0.14,
-        sop_class=uid.SecondaryCaptureImageStorage,
+        side_px=math.sqrt(RAMP.size), sop_class=uid.SecondaryCaptureImageStorage,
     )  # fmt: skip
 
 

@@ -61,6 +61,13 @@ def test_rows_and_columns_may_be_spaced_differently(header):
 
 
 @pytest.mark.parametrize(
+    ("rows", "columns", "side"), [(2048, 2048, 2048), (400, 900, 600), (0, 512, math.nan), (65535, 65535, math.nan)]
+)
+def test_the_side_is_that_of_a_square_with_as_many_pixels(header, rows, columns, side):
+    assert header(Rows=rows, Columns=columns).side_px == pytest.approx(side, nan_ok=True)
+
+
+@pytest.mark.parametrize(
     ("fields", "spacing", "at_detector"),
     [
         ({"PixelSpacing": "0.1"}, 0.1, False),

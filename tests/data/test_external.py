@@ -6,7 +6,7 @@ import pytest
 
 from pneumo_lib import phantom, profiles
 from pneumo_lib.data import dataset, external, siim
-from pneumo_lib.errors import ParameterError, SplitError
+from pneumo_lib.errors import ParameterError, PreprocessingError, SplitError
 
 SMOKE = profiles.get("smoke")
 
@@ -63,6 +63,20 @@ def test_patients_the_run_has_seen_are_found(own, tmp_path):
     (other / "patients.csv").write_text("\n".join(["Kaggle_ID,NIH_ID", *rows]) + "\n")
     with pytest.raises(ParameterError, match="1 of the same patient"):
         opened(own, tmp_path, other)
+
+
+def test_unreadable_files_are_left_out_when_asked(own, tmp_path, monkeypatch):
+    other = without_patients(phantom.write_dataset(tmp_path / "other", 12, seed=5, workers=1, progress=False))
+    broken = min(other.glob("dicom-images-train/*/*/*.dcm"))
+    broken.write_bytes(broken.read_bytes()[:600])
+    with pytest.raises(PreprocessingError, match="1 of 12 files cannot be read"):
+        opened(own, tmp_path, other)
+    read, load = [], siim.load_index
+    monkeypatch.setattr(siim, "load_index", lambda root, **rest: read.append(root) or load(root, **rest))
+    data = opened(dataset.open_dataset(str(own.root), SMOKE, on_error="skip"), tmp_path, other)
+    assert read.count(other) == 1
+    assert len(data.part("test", 64)) == data.tested_on()["images"] == 11
+    assert broken.stem not in set(data.index.image_id) and data.unreadable.image_id.tolist() == [broken.stem]
 
 
 def test_wrong_values(own, tmp_path):

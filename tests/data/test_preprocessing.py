@@ -134,11 +134,10 @@ def test_another_source_is_refused_and_both_are_named(copy, index, tmp_path, cha
         preprocessing.prepare(change(index), tmp_path / "a", 32)
 
 
-@pytest.mark.parametrize("other", [{"size": 48}, {"size": 32, "mask_rule": "follow-up"}])
-def test_another_size_or_mask_rule_is_refused(index, tmp_path, other):
+def test_another_size_is_refused(index, tmp_path):
     preprocessing.prepare(index, tmp_path / "a", 32)
     with pytest.raises(PreprocessingError, match="delete that folder or name another"):
-        preprocessing.prepare(index, tmp_path / "a", **other)
+        preprocessing.prepare(index, tmp_path / "a", 48)
 
 
 def test_patients_that_become_known_later_come_in_without_decoding(index, tmp_path, monkeypatch):
@@ -149,6 +148,16 @@ def test_patients_that_become_known_later_come_in_without_decoding(index, tmp_pa
     assert array_store.load(tmp_path / "a").index.patient_id.tolist() == ["7"] * 6
 
 
+def test_a_column_that_an_earlier_version_lacked_comes_in_without_decoding(index, tmp_path, monkeypatch):
+    with monkeypatch.context() as earlier:
+        columns = {name: kind for name, kind in array_store.COLUMNS.items() if name != "side_px"}
+        earlier.setattr(array_store, "COLUMNS", columns)
+        preprocessing.prepare(index, tmp_path / "a", 32)
+    assert array_store.load(tmp_path / "a").index.side_px.isna().all()
+    monkeypatch.setattr(radiographs, "read_image", lambda path: pytest.fail("decoded again"))
+    assert preprocessing.prepare(index, tmp_path / "a", 32).index.side_px.tolist() == [96.0] * 6
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -156,7 +165,6 @@ def test_patients_that_become_known_later_come_in_without_decoding(index, tmp_pa
         ({"size": 2048}, "not 2048"),
         ({"size": 64.5}, "not 64.5"),
         ({"size": 32, "on_error": "ignore"}, "on_error"),
-        ({"size": 32, "mask_rule": "nearest"}, "mask_rule"),
     ],
 )
 def test_bad_arguments(index, tmp_path, arguments, said):
@@ -387,12 +395,6 @@ def test_the_manifest_is_plain_json(index, tmp_path):
 def test_half_covered_pixels_are_on():
     mask = np.array([[1, 0, 1, 1], [0, 0, 0, 0], [1, 1, 1, 0], [1, 1, 0, 1]], bool)
     assert resize_mask(mask, 2).tolist() == [[0, 1], [1, 1]]  # covered 1/4, 2/4, 4/4, 2/4
-
-
-def test_the_follow_up_rule_dilates():
-    mask = np.array([[1, 0, 1, 1], [0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 0, 0]], bool)
-    assert resize_mask(mask, 2, "follow-up").tolist() == [[1, 1], [1, 0]]
-    assert resize_mask(mask, 2).tolist() == [[0, 1], [1, 0]]
 
 
 @given(st.integers(0, 63), st.integers(0, 63), st.integers(1, 6), st.integers(1, 6), st.sampled_from([7, 16, 32, 64]))

@@ -11,6 +11,8 @@ import pytest
 
 from pneumo_lib.data import annotations, radiographs, siim
 from pneumo_lib.errors import PneumoError, RadiographError, RleError, SiimError
+from pneumo_lib.evaluation import measures
+from pneumo_lib.evaluation.postprocessing import Thresholds
 
 
 def rewrite(copy, text: str | bytes, name: str = "train-rle.csv") -> None:
@@ -43,7 +45,7 @@ def test_columns_and_types(copy):
     types = siim.load_index(copy).dtypes.astype(str).to_dict()
     expected = {"labelled": "bool", "positive": "boolean", "mask_area_px": "Int64", "patient_id": "string"}
     assert expected.items() <= types.items()
-    assert set(types) >= {"image_id", "path", "rle", "sex", "age_years", "view", "pixel_spacing_mm"}
+    assert set(types) >= {"image_id", "path", "rle", "sex", "age_years", "view", "pixel_spacing_mm", "side_px"}
 
 
 def flat(copy, root, folder, table):
@@ -291,6 +293,10 @@ def test_patients_of_the_copy_or_of_a_named_map(copy, tmp_path):
         ("Kaggle_ID,NIH_ID\n1.2.0,3_0.png\n1.2.0,4_0.png\n", "two patients"),
         ("Kaggle_ID,NIH_ID\n8.8,3_0.png\n", "names none"),
         ("Kaggle_ID,NIH_ID\n1.2.0,<i>_0.png\n", "expected <patient>"),
+        (
+            "Kaggle_ID,NIH_ID\n1.2.0,3_0.png\n<img src=x>/../../e,4_0.png\n",
+            r"map\.csv, row 3: the image id '<img src=x>",
+        ),
     ],
 )
 def test_bad_maps(copy, tmp_path, text, said):
@@ -314,6 +320,16 @@ def test_impossible_ages_and_unreadable_headers_are_counted(copy, dicom_maker, p
     report = siim.report(index).set_index("finding")
     assert report.loc["impossible ages, taken as missing", "examples"] == "1.2.0"
     assert report.loc["files whose header cannot be read", "examples"] == "1.2.1"
+
+
+@pytest.mark.parametrize("side", [512, 2048])
+def test_areas_do_not_depend_on_the_size_of_the_file(tmp_path, dicom_maker, side):
+    dicom_maker(np.zeros((side, side), np.uint8), PixelSpacing=[400 / side] * 2).save_as(tmp_path / "a.dcm")
+    (tmp_path / "train-rle.csv").write_text("ImageId,EncodedPixels\na,0 256\n")
+    index = siim.load_index(tmp_path)
+    masks = np.ones((1, 8, 8), bool)
+    found = measures.per_image(index, masks.astype(np.float32), masks, Thresholds(0.5, 0, 0.0))
+    assert found.truth_cm2.tolist() == found.predicted_cm2.tolist() == [1600]  # 40 cm x 40 cm
 
 
 def test_errors_are_of_the_package():

@@ -242,6 +242,21 @@ def test_unknown_parts_and_missing_files(saved):
         splits.load(path.with_name("none.csv"), index)
 
 
+def test_a_split_by_patient_under_another_map_of_patients_is_refused(saved):
+    path, index, part = saved
+    torn = index.copy()
+    torn.loc[[(part == "train").idxmax(), (part == "test").idxmax()], "patient_id"] = "both"
+    with pytest.raises(
+        SplitError, match=r"patient both has images in two subsets \(patients torn apart: 1\); .* delete"
+    ):
+        splits.load(path, torn)
+    torn.loc[torn.patient_id == "both", "patient_id"] = pd.NA
+    assert splits.load(path, torn).equals(part), "an unknown patient is nobody's"
+    part.attrs["rule"] = "deck"
+    splits.save(path, index, part)
+    splits.load(path, index.assign(patient_id="both"))
+
+
 # --- the sources' own splits and exact counts ----------------------------------------------------------------------
 
 

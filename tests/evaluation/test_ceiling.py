@@ -105,6 +105,13 @@ def test_known_ceilings_of_the_challenge(challenge):
     _assert_known(full.loc[0], 0.9572, 0.9528, 0.8066, 0.183)
 
 
+def test_the_committed_tables_are_made_by_the_command(challenge, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["ceiling", str(tmp_path)])
+    ceiling.main()
+    made = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert made == {path.name: path.read_text() for path in RESULTS.iterdir()}
+
+
 def test_published_ceiling_is_the_known_one():
     """The committed table, which the book shows."""
     found = pd.read_csv(RESULTS / "ceiling.csv", encoding="utf-8").set_index("removal_threshold")

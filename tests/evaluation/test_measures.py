@@ -26,7 +26,8 @@ def part():
             "sex": ["F", "M", "M", "M"],
             "age_years": [30.0, 413.0, 65.0, 65.0],
             "mask_area_px": pd.array([16 * 1024, 4 * 1024, 0, 0], "Int64"),
-            "pixel_spacing_mm": [0.125, np.nan, 0.125, 0.125],
+            "pixel_spacing_mm": [0.125, np.nan, 0.0625, 0.25],
+            "side_px": [1024, 1024, 2048, 512],
         }
     )
     return Subset(np.zeros((4, 32, 32), np.uint8), truth.astype(np.uint8), index, np.arange(4)), predicted, truth
@@ -43,7 +44,7 @@ def test_per_image_holds_what_the_figures_need(part):
     assert frame["largest_px"].tolist() == [8, 0, 9, 0]
     counts = frame[["lesions_true", "lesions_found", "regions", "false_regions"]].to_numpy().tolist()
     assert counts == [[1, 1, 2, 1], [1, 0, 0, 0], [0, 0, 1, 1], [0, 0, 0, 0]]
-    # 0.125 mm at 1024 pixels are 4 mm at 32: a pixel is 0.16 cm².
+    # 0.125 mm at 1024 pixels are 4 mm at 32, as are 0.0625 mm at 2048: a pixel is 0.16 cm².
     np.testing.assert_allclose(frame["truth_cm2"], [2.56, np.nan, 0, 0], rtol=0, atol=1e-9)
     np.testing.assert_allclose(frame["predicted_cm2"], [1.44, np.nan, 1.44, 0], rtol=0, atol=1e-9)
     assert frame["age_band"].tolist() == ["18-39", "unknown", "60-79", "60-79"]

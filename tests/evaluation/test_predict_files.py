@@ -1,7 +1,10 @@
+import dataclasses
 import json
 import os
 import shutil
+import struct
 import warnings
+import zlib
 from pathlib import Path
 
 import cv2
@@ -14,9 +17,9 @@ from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from pneumo_lib import cli, experiments, runs
-from pneumo_lib.data import radiographs, rle
+from pneumo_lib.data import dicom, radiographs, rle
 from pneumo_lib.data.preprocessing import resize_image
-from pneumo_lib.errors import PneumoError, RadiographError, SegmentationError, StepError
+from pneumo_lib.errors import PneumoError, RadiographError, SegmentationError, StepError, SweepError
 from pneumo_lib.evaluation import dicom_seg, inference, postprocessing, predict_files, tta
 from pneumo_lib.evaluation.common_grid import enlarge
 from pneumo_lib.model import unet, weights
@@ -163,6 +166,106 @@ def test_its_own_output_is_never_input(tmp_path, model, xray):
         radiographs.find([tmp_path / "out1"])
 
 
+@pytest.fixture
+def five(tmp_path, xray):
+    """A folder of five pictures, one of them named NA."""
+    (tmp_path / "in").mkdir()
+    for number, name in enumerate(("1", "2", "NA", "a", "b")):
+        cv2.imwrite(str(tmp_path / "in" / f"{name}.png"), np.roll(xray, 9 * number, 1))
+    return tmp_path / "in"
+
+
+def predict(source, model, out, existing="continue"):
+    return predict_files.predict_files([source], model, out, batch_size=2, progress=False, existing=existing)
+
+
+def test_an_interrupted_prediction_continues_where_it_stopped(tmp_path, model, five, monkeypatch):
+    model = dataclasses.replace(model, transforms=("crop", "contrast"))  # random, by the number of the X-ray
+    whole = predict(five, model, tmp_path / "whole")
+    (five / "unreadable.png").write_bytes(b"nothing")
+    predicted, mean, tables = [], tta.mean_of_batch, []
+
+    def until_the_second_batch(*arguments):
+        if predicted and not tables:
+            # What a kill without any warning would leave.
+            tables.extend(pd.read_csv(tmp_path / "out" / f"{kind}.csv") for kind in ("predictions", "masks"))
+            raise KeyboardInterrupt
+        predicted.extend(arguments[1])
+        return mean(*arguments)
+
+    monkeypatch.setattr(tta, "mean_of_batch", until_the_second_batch)
+    with pytest.raises(KeyboardInterrupt):
+        predict(five, model, tmp_path / "out")
+    assert [len(table) for table in tables] == [len(predicted)] * 2 == [2, 2]
+    found = predict(five, model, tmp_path / "out")
+    assert len(predicted) == 5 and list(found.failures) == [str(five / "unreadable.png")]
+    pd.testing.assert_frame_equal(found.predictions, whole.predictions)
+    assert found.predictions.name.tolist() == ["1", "2", "NA", "a", "b"]
+    for path in (tmp_path / "whole").rglob("*.*"):
+        if path.name != "not_predicted.csv":
+            assert path.read_bytes() == (tmp_path / "out" / path.relative_to(tmp_path / "whole")).read_bytes(), path
+    predict(five, model, tmp_path / "out")
+    assert len(predicted) == 5
+
+
+def test_a_prediction_that_was_killed_between_its_two_tables_continues(tmp_path, model, five):
+    whole, out = predict(five, model, tmp_path / "out"), tmp_path / "out"
+    masks = (out / "masks.csv").read_text()
+    whole.predictions[:3].to_csv(out / "predictions.csv", index=False)
+    pd.testing.assert_frame_equal(predict(five, model, out).predictions, whole.predictions)
+    assert (out / "masks.csv").read_text() == masks
+    assert len(predict(five / "NA.png", model, out, "overwrite").predictions) == 1
+
+
+def test_predictions_under_the_triplet_rule_continue(tmp_path, model, five):
+    model = dataclasses.replace(model, rule="triplet", removal_threshold=(0.6, 9))
+    whole = predict(five / "NA.png", model, tmp_path / "out").predictions
+    found = predict(five, model, tmp_path / "out").predictions
+    assert len(found) == 5 and found.removal_threshold_px.tolist() == [(0.6, 9)] * 5
+    pd.testing.assert_frame_equal(found[:1], whole)
+
+
+@pytest.mark.parametrize(
+    ("changed", "column"),
+    [
+        ({"binarization_threshold": 0.501}, "binarization_threshold"),
+        ({"removal_threshold": 5}, "removal_threshold_px"),
+        ({"rule": "mask"}, "rule"),
+        ({"transforms": ()}, "transforms"),
+        ({"image_size": 32}, "network_size_px"),
+        ({"name": "exp1"}, "experiment"),
+        ({"network": torch.nn.Linear(1, 1)}, "weights_digest"),
+    ],
+)
+def test_predictions_with_other_settings_are_not_continued(tmp_path, model, five, changed, column):
+    predict(five / "NA.png", model, tmp_path / "out")
+    with pytest.raises(
+        RadiographError, match=rf"out contains predictions .* \({column} changed\); choose another folder"
+    ):
+        predict(five, dataclasses.replace(model, **changed), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("masks.csv", None),
+        ("masks.csv", ""),
+        ("masks.csv", "ImageId,EncodedPixels\nb,-1\n"),
+        ("masks.csv", "ImageId\nNA\n"),
+        ("predictions.csv", ""),
+        ("predictions.csv", "name,other\nNA,1\n"),
+        ("predictions.csv", "\0\x89PNG"),
+    ],
+)
+def test_damaged_tables_are_not_continued(tmp_path, model, five, name, text):
+    predict(five / "NA.png", model, tmp_path / "out")
+    (tmp_path / "out" / name).unlink()
+    if text is not None:
+        (tmp_path / "out" / name).write_text(text)
+    with pytest.raises(RadiographError, match=r"cannot read predictions.csv and masks.csv in .*out as tables"):
+        predict(five, model, tmp_path / "out")
+
+
 def test_every_file_of_a_folder_is_taken_or_named(tmp_path, xray):
     write_dicom(tmp_path / "good.dcm", xray)
     bare = write_dicom(tmp_path / "IM000002", xray)
@@ -267,6 +370,36 @@ def test_nothing_to_read(tmp_path):
     assert radiographs.read(tmp_path / "deep.png").image.tolist() == [[0, 255]]
 
 
+def png_of(width, height):
+    """A whole PNG file of 65 bytes, but for its pixels."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [40_000, 9_000])  # OpenCV takes up to 2**30 pixels
+def test_a_picture_that_claims_to_be_huge_fails_alone(tmp_path, model, xray, side):
+    (tmp_path / "huge.png").write_bytes(png_of(side, side))
+    cv2.imwrite(str(tmp_path / "a.png"), xray)
+    found = predict_files.predict_files([tmp_path], model, tmp_path / "out", progress=False)
+    assert found.predictions.name.tolist() == ["a"]
+    assert f"huge.png has {side * side} pixels, more than any X-ray" in found.failures[str(tmp_path / "huge.png")]
+
+
+def test_pictures_of_other_formats_are_measured_once_decoded(tmp_path, xray, monkeypatch):
+    cv2.imwrite(str(tmp_path / "a.jpg"), xray)
+    assert radiographs.read_picture(tmp_path / "a.jpg").shape == xray.shape
+    monkeypatch.setattr(dicom, "LARGEST_PX", xray.size - 1)
+    with pytest.raises(RadiographError, match=f"a.jpg has {xray.size} pixels, more than any X-ray"):
+        radiographs.read_picture(tmp_path / "a.jpg")
+    monkeypatch.setattr(cv2, "imread", lambda *_: (_ for _ in ()).throw(cv2.error("too large")))
+    with pytest.raises(RadiographError, match="a.jpg cannot be read as a picture"):
+        radiographs.read_picture(tmp_path / "a.jpg")
+
+
 def test_linked_folders_are_searched(tmp_path, xray):
     write_dicom(tmp_path / "elsewhere" / "a.dcm", xray)
     (tmp_path / "sources").mkdir()
@@ -330,6 +463,14 @@ def test_damaged_thresholds(run_folder, tmp_path, text):
     (tmp_path / "run" / "thresholds.json").write_text(text)
     with pytest.raises(PneumoError, match=r"thresholds.json is damaged; run notebooks/sweep.ipynb again"):
         inference.load_model(tmp_path / "run")
+
+
+@pytest.mark.parametrize("grid", [None, 256])
+def test_thresholds_of_another_grid(run_folder, tmp_path, grid):
+    found = json.loads((run_folder / "thresholds.json").read_text()) | {"grid": grid}
+    (tmp_path / "thresholds.json").write_text(json.dumps(found))
+    with pytest.raises(SweepError, match=r"thresholds.json has thresholds of another grid than 512 x 512 pixels; run"):
+        postprocessing.read_thresholds(tmp_path / "thresholds.json")
 
 
 @pytest.mark.parametrize("name", ["xrays", "model", "out"])

@@ -148,6 +148,18 @@ def test_a_table_that_is_none_of_predictions(tmp_path, table):
     assert not (tmp_path / "out.csv").exists()
 
 
+@pytest.mark.parametrize("damage", ["missing", "cut off", "huge"])
+def test_a_mask_that_cannot_be_read(tmp_path, damage):
+    mask = predictions(tmp_path / "p") / "mask" / "a.png"
+    whole = mask.read_bytes()
+    mask.unlink()
+    if damage != "missing":
+        # Bytes 16 to 24 are its width and height.
+        mask.write_bytes(whole[:20] if damage == "cut off" else whole[:16] + b"\0\0\x9c\x40" * 2 + whole[24:])
+    with pytest.raises(SubmissionError, match="a.png is missing or damaged; predict the X-rays again"):
+        submission.from_predictions(tmp_path / "p", tmp_path / "out.csv")
+
+
 @pytest.mark.parametrize("sample", ["", "ImageId,EncodedPixels\n", "\x00\x00\n", "a b,-1\n", "\xff\xfe\n"])
 def test_a_sample_that_is_none(tmp_path, sample):
     (tmp_path / "sample.csv").write_bytes(sample.encode("latin-1"))

@@ -7,8 +7,8 @@ import pytest
 import records_made
 
 from pneumo_book import comparison, verdict
-from pneumo_lib import challenge, experiments, metrics, published, records
-from pneumo_lib.errors import RecordError
+from pneumo_lib import atomic, challenge, experiments, metrics, published, records
+from pneumo_lib.errors import RecordError, WriteError
 from pneumo_lib.evaluation import scores
 from pneumo_lib.report import pipelines, tables
 from pneumo_lib.report.style import interval_text
@@ -52,6 +52,13 @@ def test_a_damaged_record_is_one_sentence(write, damage):
     path = write().folder / "record.json"
     path.write_text(damage)
     with pytest.raises(RecordError, match="run"):
+        records.read(path.parent)
+
+
+def test_another_format_is_named_once(write):
+    path = write().folder / "record.json"
+    path.write_text('{"format": 1}')
+    with pytest.raises(RecordError, match=r"^\S*record.json has another format than \d+; run the experiment again\.$"):
         records.read(path.parent)
 
 
@@ -101,6 +108,29 @@ def test_publishing_takes_all_kinds_and_the_validation_scores(write, tmp_path):
     outside = records.find(tmp_path.parent / "published", "external")[0]
     assert outside.validation["image_id"].tolist() == list(range(1, 61)) and "sex" not in outside.validation
     assert outside.validation["patient_id"].nunique() == 30
+
+
+def test_ids_of_a_run_on_patients_are_not_published_with_a_test_on_phantoms(write, tmp_path, tmp_path_factory):
+    own = write("exp4", synthetic=False, data="siim")
+    inside = records_made.write(own.folder / "external" / "phantom", "exp4", synthetic=True, data="siim")
+    published_in = tmp_path_factory.mktemp("published")
+    records.publish(tmp_path, published_in)
+    (outside,) = records.find(published_in, "external")
+    for name in ("validation", "per_image"):
+        assert not set(getattr(outside, name)["image_id"]) & set(getattr(inside, name)["image_id"]), name
+
+
+def test_an_interrupted_publication_leaves_no_record(write, tmp_path, tmp_path_factory, monkeypatch):
+    write("exp4")
+    published_in = tmp_path_factory.mktemp("published")
+
+    def full(source, target):
+        raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr(atomic.shutil, "copyfile", full)
+    with pytest.raises(WriteError, match="No space left"):
+        records.publish(tmp_path, published_in)
+    assert not list(published_in.rglob("record.json"))
 
 
 def test_no_records_is_an_empty_list_and_says_not_run(tmp_path):

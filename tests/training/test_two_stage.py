@@ -82,6 +82,20 @@ def test_a_history_of_another_attempt_is_refused_by_name(finished, tmp_path):
         TrainingResult.read(stages)
 
 
+def test_training_again_discards_what_was_made_of_the_old_weights(finished, tmp_path, monkeypatch):
+    folder = shutil.copytree(finished[0], tmp_path / "run")
+    made = ("thresholds.json", "validation.npy", "test.npy", "record.json")
+    for name in made:
+        (folder / name).write_text("of the old weights")
+    training.train(toy.experiment(), toy.ToyData(), folder, workers=0)
+    assert all((folder / name).is_file() for name in made), "nothing was trained"
+    monkeypatch.setattr("pneumo_lib.training.stage.run", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        training.train(toy.experiment(), toy.ToyData(), folder, workers=0, force=True)
+    # Stage 2 would otherwise count as finished once stage 1 is.
+    assert not any((folder / name).exists() for name in (*made, "stage2.safetensors"))
+
+
 def test_other_settings_are_refused_by_name(finished):
     with pytest.raises(TrainingError, match="another seed .*force"):
         training.train(toy.experiment(), toy.ToyData(), finished[0], seed=1, workers=0)

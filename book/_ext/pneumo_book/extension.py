@@ -127,23 +127,16 @@ def write(book: Path) -> None:
     sets, silver_sets = comparison.shown_sets(), comparison.shown_sets(silver=True)
     claims = study_blocks.load()
     for name, text in (blocks.write_all(sets, silver_sets) | study_blocks.write_all(claims)).items():
-        update(book / "generated" / f"{name}.md", text)
+        atomic.update_text(book / "generated" / f"{name}.md", text)
     for name, text in experiment_pages.pages(sets, book / "experiments").items():
-        update(book / "experiments" / f"{name}.md", text)
+        atomic.update_text(book / "experiments" / f"{name}.md", text)
     _notebooks(book / "runs")
     _galleries(book / "generated" / "figures", sets)
     _explorer(book, sets)
-    update(book / "generated" / "registry.csv", reference.registry_csv())
+    atomic.update_text(book / "generated" / "registry.csv", reference.registry_csv())
     for name, text in logo.files().items():
-        update(book / "generated" / "static" / name, text)
+        atomic.update_text(book / "generated" / "static" / name, text)
     _figures(book / "generated" / "figures", sets, silver_sets, claims)
-
-
-def update(path: Path, text: str) -> None:
-    """Writes `text` unless the file holds it already."""
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        with atomic.replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
 
 
 def _notebooks(folder: Path) -> None:
@@ -158,12 +151,11 @@ def _notebooks(folder: Path) -> None:
         executed = next((found for place in places if (found := min(place.glob(pattern), default=None))), None)
         if executed:
             missing.unlink(missing_ok=True)
-            since = max(executed.stat().st_mtime, Path(notebook_pages.__file__).stat().st_mtime)
-            if not made.is_file() or made.stat().st_mtime < since:
-                notebook_pages.make(executed, made, title, launch.line(executed.stem))
+            # Made anew however old it is: the page there may be of other runs, even of patients' X-rays.
+            notebook_pages.make(executed, made, title, launch.line(executed.stem))
         else:
             made.unlink(missing_ok=True)
-            update(
+            atomic.update_text(
                 missing, f"# {title}\n\n**Not run here.** This page shows the executed notebook after\n\n{_how(name)}"
             )
 
@@ -194,10 +186,12 @@ def _explorer(book: Path, sets: dict) -> None:
     for old in set(folder.glob("explorer-data*.js")) - set(scripts.values()):
         old.unlink()
     for name, script in scripts.items():
-        update(script, (shown[name].folder / record_files.EXPLORER).read_text(encoding="utf-8"))
+        atomic.update_text(script, (shown[name].folder / record_files.EXPLORER).read_text(encoding="utf-8"))
     names = json.dumps([*first, *sorted(set(shown) - set(first))])
     page_part = (book / "sweep" / "explorer.html.inc").read_text(encoding="utf-8").replace("{{ pipelines }}", names)
-    update(book / "generated" / "explorer.md", f"```{{raw}} html\n{page_part}```\n" if have else blocks.NOTHING)
+    atomic.update_text(
+        book / "generated" / "explorer.md", f"```{{raw}} html\n{page_part}```\n" if have else blocks.NOTHING
+    )
 
 
 def _figures(folder: Path, sets: dict, silver_sets: dict, claims: Analysis) -> None:

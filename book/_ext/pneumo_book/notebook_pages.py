@@ -29,7 +29,7 @@ def make(notebook: Path, page: Path, title: str, below: str = "") -> None:
 
     Args:
         notebook: as papermill left it.
-        page: where the copy goes.
+        page: where the copy goes; a file that is the same already is left alone.
         title: takes the place of the notebook's own.
         below: Markdown that follows the title.
     """
@@ -51,8 +51,7 @@ def make(notebook: Path, page: Path, title: str, below: str = "") -> None:
                     data["text/html"] = re.sub(r">[^<>]+<", lambda text: typeset(text[0]), data["text/html"])
     # papermill's own notes name this machine's folders.
     content.metadata.pop("papermill", None)
-    with atomic.replacing(page) as temporary:
-        nbformat.write(content, temporary)
+    atomic.update_text(page, nbformat.writes(content) + "\n")
 
 
 def alternative(source: str, above: str) -> str:

@@ -28,6 +28,18 @@ def block(found: list[Record]) -> str:
         return "**Not run.** The command that would, after a training:\n\n" + command(
             "pneumo test --exp exp4 --data /data/siim --profile real --test-data /data/nih --test-patients map.csv"
         )
+    return "\n".join(text for some in _by_test_set(found) for text in _tables(some))
+
+
+def _by_test_set(found: list[Record]) -> list[list[Record]]:
+    """The records of each set of test images, which alone can be compared; the largest set first."""
+    sets: dict[str, list[Record]] = {}
+    for record in found:
+        sets.setdefault(record.values["tested_on"]["data"], []).append(record)
+    return sorted(sets.values(), key=lambda some: -some[0].values["tested_on"]["images"])
+
+
+def _tables(found: list[Record]) -> list[str]:
     tested = found[0].values["tested_on"]
     patients = f", {tested['patients']:,} patients" if tested["patients"] else ""
     caption = (
@@ -38,14 +50,14 @@ def block(found: list[Record]) -> str:
     sizes = (
         "Positive images by the area of the true mask, in pixels of the 512 x 512 grid. In brackets: 95 % intervals."
     )
-    return "\n".join([table(scores(found), caption, "score"), table(by_size(found), sizes, "true area")])
+    return [table(scores(found), caption, "score"), table(by_size(found), sizes, "true area")]
 
 
 def sentence(found: list[Record]) -> str:
-    """What came out, in a sentence for the front page and the README; empty without a run."""
+    """What came out on the largest test set, in a sentence for the front page and the README; empty without a run."""
     if not found:
         return ""
-    (name, seeds), *_ = records.by_pipeline(found).items()
+    (name, seeds), *_ = records.by_pipeline(_by_test_set(found)[0]).items()
     tested = seeds[0].values["tested_on"]
     gain = pipelines.gain_over_empty(seeds)
     outcome = "more than empty masks" if gain.low > 0 else "not distinguishable from empty masks"

@@ -34,20 +34,13 @@ def write(book: Path, results: Path) -> None:
         if not (results / name).is_file():
             command = "make think"
             raise ExtensionError(f"{paths.shown(results / name)} is missing; make it with: {command}")
-        _update(static / name, (results / name).read_text(encoding="utf-8"))
-    _update(book / "generated" / "quiz.html", quiz.render(quiz.read(book / "think" / "quiz.yml")))
+        atomic.update_text(static / name, (results / name).read_text(encoding="utf-8"))
+    atomic.update_text(book / "generated" / "quiz.html", quiz.render(quiz.read(book / "think" / "quiz.yml")))
 
 
 def write_script(path: Path, name: str, values: dict) -> None:
     """Writes a script that sets `window.<name>` to plain values, unless the file holds it already."""
-    _update(path, f"window.{name} = {json.dumps(values, separators=(',', ':'), allow_nan=False)};\n")
-
-
-def _update(path: Path, text: str) -> None:
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic.replacing(path) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    atomic.update_text(path, f"window.{name} = {json.dumps(values, separators=(',', ':'), allow_nan=False)};\n")
 
 
 def motion_numbers(results: Path) -> dict[str, str]:
