@@ -58,6 +58,7 @@ def test_the_front_page_takes_the_control_beside_the_claim(tmp_path):
     text = study_blocks.verdict_sentence(study_results.analyse(tmp_path))
     assert "**supported** in mean DSC, 0." in text
     assert "against one stage at twice the learning rate, **not resolved** in mean DSC, 0.000 (" in text
+    assert ") (3 of 6 trainings); against one stage at 5 times" in text
 
 
 def test_sections_hold_claim_comparisons_and_what_is_missing(found):

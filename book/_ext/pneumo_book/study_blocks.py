@@ -130,6 +130,7 @@ def _control(found: Analysis) -> str:
     arm = studies.get("rate").arm
     against = [
         f"against one stage at {arm(one.comparison.b).title.split(', ')[-1]}, {_said([one])}"
+        + (f" ({one.seeds[1]} of {one.planned[1]} trainings)" if 0 < one.seeds[1] < one.planned[1] else "")
         for one in found.results["rate"]
         if one.comparison.endpoint == "dsc"
     ]
